@@ -1,0 +1,71 @@
+//! What can go wrong, grouped by what the caller can do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Result of the store's operations.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The directory is in use by another process.
+    Locked(PathBuf),
+    /// The operating system refused; says where. Retrying may help.
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file is damaged or of an unknown version; says which and why.
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// An fsync failed or a worker panicked: nothing is accepted until a restart. Reading goes on.
+    Poisoned(String),
+    /// Memory or disk is short: try again later.
+    Busy(&'static str),
+    /// The batch breaks a named limit and can never be accepted.
+    LimitExceeded {
+        /// Which limit.
+        what: &'static str,
+        /// Its value.
+        limit: u64,
+    },
+    /// The query was cancelled.
+    Cancelled,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Locked(path) => {
+                write!(f, "{} is in use by another trefoil process", path.display())
+            }
+            Error::Io { doing, path, source } => {
+                write!(f, "cannot {doing} {}: {source}", path.display())
+            }
+            Error::Corrupt { path, why } => write!(f, "{} is damaged: {why}", path.display()),
+            Error::Poisoned(why) => write!(f, "writing has stopped until a restart: {why}"),
+            Error::Busy(what) => write!(f, "{what} is short, try again later"),
+            Error::LimitExceeded { what, limit } => write!(f, "limit of {limit} on {what} exceeded"),
+            Error::Cancelled => f.write_str("the query was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

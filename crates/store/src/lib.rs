@@ -1,0 +1,32 @@
+//! The storage engine: one WAL, one head and one kind of immutable part for
+//! metrics, logs and traces.
+//!
+//! Synchronous, without network and without a clock of its own: the time comes in as a
+//! value, so that a test can run a week in a second. The whole surface is
+//! [`Store::open`], [`Store::append`], [`Store::snapshot`], [`Store::maintain`] and
+//! [`Store::close`]; what goes in is a [`Batch`], what comes out is read from a
+//! [`Snapshot`].
+
+pub mod model;
+
+mod batch;
+mod error;
+mod filter;
+mod labels;
+mod matcher;
+mod settings;
+mod snapshot;
+mod stats;
+mod store;
+mod tally;
+
+pub use batch::{Batch, ResourceIndex, ScopeIndex, SeriesIndex};
+pub use error::{Error, Result};
+pub use filter::{Compare, Field, LineFilter, SpanFilter};
+pub use labels::{Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher};
+pub use settings::{Retention, Settings};
+pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanScan, TimeRange};
+pub use stats::{SignalStats, Stats};
+pub use store::Store;
+pub use tally::Tally;

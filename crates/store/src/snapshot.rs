@@ -1,0 +1,221 @@
+//! What one query sees: everything acknowledged before it, unchanged while it runs.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::filter::{LineFilter, SpanFilter};
+use crate::labels::Labels;
+use crate::matcher::Matcher;
+use crate::model::{
+    Exemplar, Histogram, Metadata, Resource, Scope, StoredLog, StoredSpan, TraceId,
+};
+use crate::tally::Tally;
+
+/// A closed range of time, in Unix nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeRange {
+    /// First instant.
+    pub start_ns: i64,
+    /// Last instant, included.
+    pub end_ns: i64,
+}
+
+impl TimeRange {
+    /// All of time.
+    pub const ALL: TimeRange = TimeRange { start_ns: i64::MIN, end_ns: i64::MAX };
+
+    /// From the first to the last of whole milliseconds, both included.
+    #[must_use]
+    pub fn from_ms(start_ms: i64, end_ms: i64) -> Self {
+        TimeRange {
+            start_ns: start_ms.saturating_mul(1_000_000),
+            end_ns: end_ms.saturating_mul(1_000_000).saturating_add(999_999),
+        }
+    }
+
+    /// Whether an instant lies within.
+    #[must_use]
+    pub fn contains(&self, time_ns: i64) -> bool {
+        (self.start_ns..=self.end_ns).contains(&time_ns)
+    }
+}
+
+/// One series that matched.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// All labels, `__name__` among them.
+    pub labels: Labels,
+    /// Who emitted it.
+    pub resource: Arc<Resource<'static>>,
+    /// Which library emitted it.
+    pub scope: Arc<Scope<'static>>,
+    /// Where the snapshot finds its samples.
+    pub(crate) id: u64,
+}
+
+/// Samples of one series, in columns that the caller owns and reuses. Both lists are
+/// sorted by time, without duplicates.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// Unix milliseconds of `floats`.
+    pub float_times_ms: Vec<i64>,
+    /// Start times of `floats` in Unix milliseconds, 0 where not said; empty if none is.
+    pub float_starts_ms: Vec<i64>,
+    /// Values, staleness markers included.
+    pub floats: Vec<f64>,
+    /// Unix milliseconds of `histograms`.
+    pub histogram_times_ms: Vec<i64>,
+    /// Start times of `histograms`, as above.
+    pub histogram_starts_ms: Vec<i64>,
+    /// Native histograms.
+    pub histograms: Vec<Arc<Histogram>>,
+}
+
+/// In which order a scan hands out rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+    /// As they lie: the cheapest.
+    Any,
+}
+
+/// Which log records to hand out.
+#[derive(Clone, Debug)]
+pub struct LogScan<'a> {
+    /// Conditions on the stream's labels.
+    pub streams: &'a [Matcher],
+    /// When.
+    pub range: TimeRange,
+    /// Conditions on the line, all of which must hold.
+    pub lines: &'a [LineFilter],
+    /// Order of time over all streams together.
+    pub order: Order,
+}
+
+/// Which spans to hand out.
+#[derive(Clone, Debug)]
+pub struct SpanScan<'a> {
+    /// Spans that start within.
+    pub range: TimeRange,
+    /// The condition.
+    pub filter: &'a SpanFilter,
+    /// Order of start time.
+    pub order: Order,
+}
+
+/// An immutable view of the store. Cheap to take; holds what it needs alive.
+#[derive(Clone, Debug)]
+pub struct Snapshot {}
+
+impl Snapshot {
+    /// Series that match all conditions and have samples within the range, sorted by labels.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn series(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Series>> {
+        unimplemented!()
+    }
+
+    /// Reads one series' samples within the range into `out`, replacing what was there.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn samples(&self, series: &Series, range: TimeRange, out: &mut Samples, tally: &Tally) -> Result<()> {
+        unimplemented!()
+    }
+
+    /// Names of labels on matching series, sorted.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<String>> {
+        unimplemented!()
+    }
+
+    /// Values of one label on matching series, sorted.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn label_values(
+        &self,
+        label: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<String>> {
+        unimplemented!()
+    }
+
+    /// Metric families and what is known of them, sorted by name.
+    #[must_use]
+    pub fn metadata(&self) -> Vec<(String, Metadata)> {
+        unimplemented!()
+    }
+
+    /// Exemplars of matching series within the range, by series, then by time.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<(Series, Vec<Exemplar>)>> {
+        unimplemented!()
+    }
+
+    /// Label sets of log streams that match all conditions and have records within the range, sorted.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn streams(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Labels>> {
+        unimplemented!()
+    }
+
+    /// Hands matching log records to `visit` until it breaks.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn logs(
+        &self,
+        scan: &LogScan<'_>,
+        tally: &Tally,
+        visit: &mut dyn FnMut(&StoredLog<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        unimplemented!()
+    }
+
+    /// Log records that carry a trace id (and span id, if given), oldest first.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn trace_logs(&self, trace: TraceId, tally: &Tally) -> Result<Vec<StoredLog<'static>>> {
+        unimplemented!()
+    }
+
+    /// All spans of a trace by start time; spans received twice appear once. Empty if unknown.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn trace(&self, trace: TraceId, tally: &Tally) -> Result<Vec<StoredSpan<'static>>> {
+        unimplemented!()
+    }
+
+    /// Hands matching spans to `visit` until it breaks.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn spans(
+        &self,
+        scan: &SpanScan<'_>,
+        tally: &Tally,
+        visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        unimplemented!()
+    }
+}

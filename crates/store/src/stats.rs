@@ -1,0 +1,45 @@
+//! What the store tells about itself, as plain values for the server to publish.
+
+/// One signal's share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalStats {
+    /// Spans, log records or samples appended since start.
+    pub appended: u64,
+    /// Items in the head.
+    pub head_items: u64,
+    /// Bytes the head uses.
+    pub head_bytes: u64,
+    /// Items in parts.
+    pub part_items: u64,
+    /// Bytes of parts on disk.
+    pub part_bytes: u64,
+    /// Parts on disk.
+    pub parts: u64,
+    /// Items dropped by retention since start.
+    pub expired: u64,
+}
+
+/// A snapshot of the store's counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Samples.
+    pub metrics: SignalStats,
+    /// Log records.
+    pub logs: SignalStats,
+    /// Spans.
+    pub traces: SignalStats,
+    /// Metric series in the head.
+    pub series: u64,
+    /// Log streams in the head.
+    pub streams: u64,
+    /// Bytes of WAL segments on disk.
+    pub wal_bytes: u64,
+    /// fsync calls on the WAL since start.
+    pub wal_syncs: u64,
+    /// Items replayed from the WAL at start.
+    pub replayed: u64,
+    /// Blocks set aside because their checksum did not hold.
+    pub damaged_blocks: u64,
+    /// Why writing stopped, if it has.
+    pub poisoned: Option<String>,
+}

@@ -1,0 +1,2 @@
+//! Repository routines: `cargo xtask test`, `bench`, `tidy`.
+fn main() {}
