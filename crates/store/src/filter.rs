@@ -1,9 +1,11 @@
 //! The small closed set of conditions a scan can evaluate next to the data.
 //! Whatever does not fit stays in `query`.
 
+use std::cmp::Ordering;
+
 use regex::Regex;
 
-use crate::model::{SpanKind, StatusCode, Value};
+use crate::model::{Attribute, Resource, Span, SpanKind, StatusCode, Value};
 
 /// What a span condition looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +28,9 @@ pub enum Field {
     Any(String),
 }
 
-/// How a field is compared. A comparison between different types is false.
+/// How a field is compared. A comparison between different types is false, and so is
+/// every comparison with something that is absent. A list satisfies a comparison when one
+/// of its elements does, and `NotEqual` and `NotRegex` when all of them do (TraceQL's rule).
 #[derive(Clone, Debug)]
 pub enum Compare {
     /// Equal to a value; integers and doubles compare by number.
@@ -79,4 +83,147 @@ pub enum LineFilter {
     Regex(Regex),
     /// Does not match it anywhere.
     NotRegex(Regex),
+}
+
+impl SpanFilter {
+    /// Whether a span of this resource satisfies the condition.
+    #[must_use]
+    pub fn matches(&self, span: &Span<'_>, resource: &Resource<'_>) -> bool {
+        match self {
+            SpanFilter::All => true,
+            SpanFilter::Field(field, compare) => field_matches(field, compare, span, resource),
+            SpanFilter::And(all) => all.iter().all(|f| f.matches(span, resource)),
+            SpanFilter::Or(any) => any.iter().any(|f| f.matches(span, resource)),
+            SpanFilter::Not(filter) => !filter.matches(span, resource),
+        }
+    }
+}
+
+fn field_matches(
+    field: &Field,
+    compare: &Compare,
+    span: &Span<'_>,
+    resource: &Resource<'_>,
+) -> bool {
+    let attribute = |attributes: &[Attribute<'_>], key: &str| {
+        attributes.iter().find(|a| a.key == key).is_some_and(|a| compare.matches(&a.value))
+    };
+    match field {
+        Field::Name => compare.matches_text(&span.name),
+        Field::StatusMessage => compare.matches_text(&span.status_message),
+        Field::Kind => matches!(compare, Compare::Kind(kind) if *kind == span.kind),
+        Field::Status => matches!(compare, Compare::Status(status) if *status == span.status),
+        Field::Duration => {
+            let duration = span.end_ns.saturating_sub(span.start_ns);
+            compare.matches(&Value::Int(i64::try_from(duration).unwrap_or(i64::MAX)))
+        }
+        Field::Span(key) => attribute(&span.attributes, key),
+        Field::Resource(key) => attribute(&resource.attributes, key),
+        Field::Any(key) if span.attributes.iter().any(|a| a.key == *key) => {
+            attribute(&span.attributes, key)
+        }
+        Field::Any(key) => attribute(&resource.attributes, key),
+    }
+}
+
+impl Compare {
+    /// Whether a value that is present satisfies the comparison.
+    #[must_use]
+    pub fn matches(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Compare::Exists, value) => *value != Value::Empty,
+            (Compare::NotEqual(_) | Compare::NotRegex(_), Value::Array(items)) => {
+                items.iter().all(|item| self.matches_scalar(item))
+            }
+            (_, Value::Array(items)) => items.iter().any(|item| self.matches_scalar(item)),
+            (_, value) => self.matches_scalar(value),
+        }
+    }
+
+    /// [`Compare::matches`] for text that is not wrapped in a [`Value`].
+    #[must_use]
+    pub fn matches_text(&self, text: &str) -> bool {
+        self.matches(&Value::Str(text.into()))
+    }
+
+    fn matches_scalar(&self, value: &Value<'_>) -> bool {
+        let ordered = |other: &Value<'_>| order(value, other);
+        match self {
+            Compare::Equal(other) => ordered(other).is_some_and(Ordering::is_eq),
+            // Not-a-number is different from every number, itself included.
+            Compare::NotEqual(other) => {
+                same_type(value, other) && ordered(other) != Some(Ordering::Equal)
+            }
+            Compare::Less(other) => ordered(other).is_some_and(Ordering::is_lt),
+            Compare::LessEqual(other) => ordered(other).is_some_and(Ordering::is_le),
+            Compare::Greater(other) => ordered(other).is_some_and(Ordering::is_gt),
+            Compare::GreaterEqual(other) => ordered(other).is_some_and(Ordering::is_ge),
+            Compare::Regex(regex) => matches!(value, Value::Str(text) if regex.is_match(text)),
+            Compare::NotRegex(regex) => matches!(value, Value::Str(text) if !regex.is_match(text)),
+            Compare::Exists => *value != Value::Empty,
+            Compare::Kind(_) | Compare::Status(_) => false,
+        }
+    }
+}
+
+fn same_type(a: &Value<'_>, b: &Value<'_>) -> bool {
+    let number = |v: &Value<'_>| matches!(v, Value::Int(_) | Value::Double(_));
+    number(a) && number(b) || order(a, b).is_some()
+}
+
+/// How two values compare; `None` if their types do not.
+fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
+        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::Int(a), Value::Double(b)) => (*a as f64).partial_cmp(b),
+        (Value::Double(a), Value::Int(b)) => a.partial_cmp(&(*b as f64)),
+        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
+        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_by_type_and_lists_by_element() {
+        let int = Value::Int;
+        let text = |t: &'static str| Value::Str(t.into());
+        let list = Value::Array(vec![text("a"), text("b")]);
+        let cases = [
+            (Compare::Equal(int(1)), int(1), true),
+            (Compare::Equal(int(1)), Value::Double(1.0), true),
+            (Compare::Equal(int(1)), text("1"), false),
+            (Compare::NotEqual(int(1)), text("1"), false),
+            (Compare::NotEqual(int(1)), int(2), true),
+            (Compare::Less(text("b")), text("a"), true),
+            (Compare::GreaterEqual(Value::Double(0.5)), int(1), true),
+            (Compare::Greater(Value::Double(f64::NAN)), int(1), false),
+            (Compare::NotEqual(int(1)), Value::Double(f64::NAN), true),
+            (Compare::Equal(text("b")), list.clone(), true),
+            (Compare::NotEqual(text("b")), list.clone(), false),
+            (Compare::NotEqual(text("c")), list.clone(), true),
+            (Compare::Exists, list, true),
+            (Compare::Exists, Value::Empty, false),
+        ];
+        for (compare, value, expected) in cases {
+            assert_eq!(compare.matches(&value), expected, "{compare:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_span_attribute_hides_the_resource_attribute_of_the_same_name() {
+        let attribute = |value| vec![Attribute { key: "a".into(), value }];
+        let span = Span { attributes: attribute(Value::Int(1)), ..Span::default() };
+        let resource = Resource { attributes: attribute(Value::Int(2)), ..Resource::default() };
+        let filter = |field, value| SpanFilter::Field(field, Compare::Equal(Value::Int(value)));
+        assert!(filter(Field::Any("a".into()), 1).matches(&span, &resource));
+        assert!(!filter(Field::Any("a".into()), 2).matches(&span, &resource));
+        assert!(filter(Field::Any("a".into()), 2).matches(&Span::default(), &resource));
+        assert!(filter(Field::Resource("a".into()), 2).matches(&span, &resource));
+    }
 }

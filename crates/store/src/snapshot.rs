@@ -116,7 +116,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn series(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Series>> {
+    pub fn series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<Series>> {
         unimplemented!()
     }
 
@@ -124,7 +129,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn samples(&self, series: &Series, range: TimeRange, out: &mut Samples, tally: &Tally) -> Result<()> {
+    pub fn samples(
+        &self,
+        series: &Series,
+        range: TimeRange,
+        out: &mut Samples,
+        tally: &Tally,
+    ) -> Result<()> {
         unimplemented!()
     }
 
@@ -132,7 +143,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<String>> {
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<String>> {
         unimplemented!()
     }
 
@@ -173,7 +189,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn streams(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Labels>> {
+    pub fn streams(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<Labels>> {
         unimplemented!()
     }
 
