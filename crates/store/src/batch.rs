@@ -56,12 +56,7 @@ impl Batch {
     }
 
     /// Names a series (labels with `__name__`) for the samples that follow.
-    pub fn series(
-        &mut self,
-        resource: ResourceIndex,
-        scope: ScopeIndex,
-        labels: &Labels,
-    ) -> SeriesIndex {
+    pub fn series(&mut self, resource: ResourceIndex, scope: ScopeIndex, labels: &Labels) -> SeriesIndex {
         unimplemented!()
     }
 

@@ -116,12 +116,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn series(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        tally: &Tally,
-    ) -> Result<Vec<Series>> {
+    pub fn series(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Series>> {
         unimplemented!()
     }
 
@@ -129,13 +124,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn samples(
-        &self,
-        series: &Series,
-        range: TimeRange,
-        out: &mut Samples,
-        tally: &Tally,
-    ) -> Result<()> {
+    pub fn samples(&self, series: &Series, range: TimeRange, out: &mut Samples, tally: &Tally) -> Result<()> {
         unimplemented!()
     }
 
@@ -143,12 +132,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn label_names(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        tally: &Tally,
-    ) -> Result<Vec<String>> {
+    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<String>> {
         unimplemented!()
     }
 
@@ -189,12 +173,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn streams(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        tally: &Tally,
-    ) -> Result<Vec<Labels>> {
+    pub fn streams(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Labels>> {
         unimplemented!()
     }
 
