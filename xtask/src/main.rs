@@ -1,2 +1,61 @@
-//! Repository routines: `cargo xtask test`, `bench`, `tidy`.
-fn main() {}
+//! Repository routines: `cargo xtask test`, `tidy`, `bench`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks on its streams")]
+
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What a routine answers: whether all is well, or why it could not be done at all.
+type Outcome = Result<bool, String>;
+
+struct Routine {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const ROUTINES: &[Routine] = &[
+    Routine {
+        name: "test",
+        arguments: "[rust|clients|ui|tidy]",
+        about: "everything, or one part; sets up what it needs under target/",
+        run: test::run,
+    },
+    Routine {
+        name: "tidy",
+        arguments: "",
+        about: "the house rules: directions, sizes, names, dead files, links, dependencies",
+        run: tidy::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("help", String::as_str);
+    let Some(routine) = ROUTINES.iter().find(|routine| routine.name == name) else {
+        return help(name);
+    };
+    match (routine.run)(&arguments[1..]) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("xtask {name}: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn help(name: &str) -> ExitCode {
+    let asked = matches!(name, "help" | "--help" | "-h");
+    if !asked {
+        eprintln!("xtask: there is no routine `{name}`");
+    }
+    println!("Usage: cargo xtask ROUTINE [ARGUMENTS]\n");
+    for Routine { name, arguments, about, .. } in ROUTINES {
+        println!("  {:<32} {about}", format!("{name} {arguments}"));
+    }
+    if asked { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}

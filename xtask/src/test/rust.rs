@@ -1,0 +1,42 @@
+//! Formatting, lints, Rust's own tests, house rules.
+
+use std::path::PathBuf;
+
+use super::count::Count;
+use super::{Verdict, child};
+use crate::{tidy, workspace};
+
+pub(super) fn formatting() -> Verdict {
+    child::check(workspace::cargo().args(["fmt", "--all", "--check"]))
+}
+
+pub(super) fn clippy() -> Verdict {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    child::check(workspace::cargo().args(arguments))
+}
+
+pub(super) fn tests() -> Verdict {
+    child::count(workspace::cargo().args(["test", "--workspace", "--no-fail-fast"]))
+}
+
+pub(super) fn tidy() -> Verdict {
+    match tidy::check() {
+        Ok((passed, failed)) => {
+            Verdict::Ran(Count { passed: passed as u64, failed: failed as u64, skipped: 0 })
+        }
+        Err(why) => Verdict::Broke(Count::default(), why),
+    }
+}
+
+/// Builds the server as the Rust tests do, so that nothing is compiled twice, and answers
+/// where it lies. `TREFOIL_BIN` names another one instead.
+///
+/// # Errors
+/// If it does not compile.
+pub(super) fn server() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("TREFOIL_BIN") {
+        return Ok(PathBuf::from(path));
+    }
+    child::prepare(workspace::cargo().args(["build", "--workspace", "--bin", "trefoil"]))?;
+    Ok(workspace::target().join("debug/trefoil"))
+}

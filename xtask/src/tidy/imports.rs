@@ -1,0 +1,113 @@
+//! Words that a room must not say, because it must not know the thing.
+
+use super::rust_source::{code_only, line_of, without_tests};
+use super::{Findings, Tree};
+
+struct Ban {
+    /// Where: paths that begin so.
+    room: &'static str,
+    words: &'static [&'static str],
+    reason: &'static str,
+}
+
+/// The network, the clock and the environment come in as values.
+const PURE: &[&str] = &[
+    "tokio",
+    "hyper",
+    "axum",
+    "tonic",
+    "tower",
+    "reqwest",
+    "std::net",
+    "std::env",
+    "SystemTime",
+    "Instant::now",
+];
+
+const BANS: &[Ban] = &[
+    Ban {
+        room: "crates/store/src/",
+        words: PURE,
+        reason: "the store is synchronous, with no network and no clock of its own",
+    },
+    Ban {
+        room: "crates/query/src/",
+        words: PURE,
+        reason: "queries are pure: no clock, no network",
+    },
+    Ban {
+        room: "crates/query/src/",
+        words: &["std::fs", "std::process"],
+        reason: "queries read a snapshot, not files",
+    },
+    Ban {
+        room: "crates/wire/src/",
+        words: &["tokio", "hyper", "axum", "tonic", "std::net", "std::fs", "SystemTime"],
+        reason: "wire turns bytes into views; it does no IO",
+    },
+    Ban {
+        room: "crates/server/src/receive",
+        words: &["trefoil_store", "trefoil_query", "crate::api"],
+        reason: "receive hands over to the pipeline and knows nothing behind it",
+    },
+    Ban {
+        room: "crates/server/src/pipeline",
+        words: &["trefoil_query", "crate::api", "crate::receive", ".snapshot("],
+        reason: "the pipeline writes; it never reads and knows no protocol",
+    },
+    Ban {
+        room: "crates/server/src/api",
+        words: &["crate::receive", ".append("],
+        reason: "the APIs read; writing goes through the pipeline",
+    },
+    Ban {
+        room: "crates/fleet/src/",
+        words: &["trefoil_server", "trefoil_store", "trefoil_query"],
+        reason: "the fleet knows the server only by its address",
+    },
+];
+
+pub(super) fn forbidden(tree: &Tree) -> Findings {
+    let mut findings = Findings::default();
+    for file in tree.files.iter().filter(|file| file.has_extension("rs")) {
+        let is_test = file.path.contains("/tests/") || file.path.ends_with("tests.rs");
+        let bans = BANS.iter().filter(|ban| !is_test && file.path.starts_with(ban.room));
+        let mut code = None;
+        for ban in bans {
+            let code = code.get_or_insert_with(|| without_tests(&code_only(&file.text)));
+            for word in ban.words {
+                if let Some(at) = find_word(code, word) {
+                    let line = line_of(code, at);
+                    let fault = format!("{}:{line}: `{word}`: {}", file.path, ban.reason);
+                    findings.faults.push(fault);
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Where the word stands, not as a piece of a longer one.
+fn find_word(code: &str, word: &str) -> Option<usize> {
+    let joins = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).map(|(at, _)| at).find(|&at| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        let goes_on_before = word.starts_with(joins) && before.is_some_and(joins);
+        let goes_on_after = word.ends_with(joins) && after.is_some_and(joins);
+        !goes_on_before && !goes_on_after
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_whole() {
+        assert_eq!(find_word("use tokio::x;", "tokio"), Some(4));
+        assert_eq!(find_word("use my_tokio::x;", "tokio"), None);
+        assert_eq!(find_word("let tokios = 1;", "tokio"), None);
+        assert_eq!(find_word("store.append(x)", ".append("), Some(5));
+    }
+}
