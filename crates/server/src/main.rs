@@ -1,2 +1,120 @@
-//! The binary `trefoil`.
-fn main() {}
+//! The binary `trefoil`: receives telemetry, keeps it, answers for it.
+
+// The APIs are landing one by one; what they will call is here already.
+#![allow(dead_code)]
+
+mod api;
+mod args;
+mod check;
+mod config;
+mod console;
+mod demo;
+mod doctor;
+mod listen;
+mod query;
+mod selfmon;
+mod serve;
+mod server;
+mod web;
+
+use args::Exit;
+use console::{out, say};
+
+/// One verb of the command line.
+struct Verb {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(lexopt::Parser) -> Exit,
+}
+
+const VERBS: &[Verb] = &[
+    Verb {
+        name: "serve",
+        usage: "serve [--data DIR] [--http ADDR] …",
+        about: "receive, keep and answer",
+        run: serve::run,
+    },
+    Verb {
+        name: "demo",
+        usage: "demo",
+        about: "serve, with a small fleet of services that emit telemetry",
+        run: demo::run,
+    },
+    Verb {
+        name: "query",
+        usage: "query promql|logql|traceql 'EXPR' [--since 1h]",
+        about: "ask a running server",
+        run: query::run,
+    },
+    Verb {
+        name: "check",
+        usage: "check FILE…",
+        about: "check query and settings files",
+        run: check::run,
+    },
+    Verb {
+        name: "doctor",
+        usage: "doctor",
+        about: "find out why no data arrives",
+        run: doctor::run,
+    },
+    Verb { name: "version", usage: "version", about: "print the version", run: version },
+    Verb { name: "help", usage: "help [VERB]", about: "print this, or a verb's flags", run: help },
+];
+
+fn main() -> Exit {
+    let mut parser = lexopt::Parser::from_env();
+    let word = match parser.next() {
+        Ok(None) => return quick_help(Exit::Success),
+        Ok(Some(lexopt::Arg::Value(word))) => word.to_string_lossy().into_owned(),
+        Ok(Some(lexopt::Arg::Short('h') | lexopt::Arg::Long("help"))) => "help".to_owned(),
+        Ok(Some(lexopt::Arg::Short('V') | lexopt::Arg::Long("version"))) => "version".to_owned(),
+        Ok(Some(other)) => {
+            say!("trefoil: a verb comes first, then its flags: {}", other.unexpected());
+            return quick_help(Exit::Usage);
+        }
+        Err(error) => {
+            say!("trefoil: {error}");
+            return Exit::Usage;
+        }
+    };
+    match VERBS.iter().find(|verb| verb.name == word) {
+        Some(verb) => (verb.run)(parser),
+        None => {
+            let hint = args::nearest(&word, VERBS.iter().map(|verb| verb.name));
+            say!("trefoil: unknown verb `{word}`{}", args::did_you_mean(hint));
+            quick_help(Exit::Usage)
+        }
+    }
+}
+
+fn version(_: lexopt::Parser) -> Exit {
+    out!("trefoil {}", env!("CARGO_PKG_VERSION"));
+    Exit::Success
+}
+
+/// `trefoil help VERB` is `trefoil VERB --help`.
+fn help(mut parser: lexopt::Parser) -> Exit {
+    let Ok(Some(lexopt::Arg::Value(word))) = parser.next() else {
+        return quick_help(Exit::Success);
+    };
+    match VERBS.iter().find(|verb| *verb.name == *word && verb.name != "help") {
+        Some(verb) => (verb.run)(lexopt::Parser::from_args(["--help"])),
+        None => quick_help(Exit::Usage),
+    }
+}
+
+fn quick_help(code: Exit) -> Exit {
+    let mut text = String::from("trefoil: metrics, logs and traces in one binary\n\n");
+    for verb in VERBS {
+        text.push_str(&format!("  trefoil {:<48} {}\n", verb.usage, verb.about));
+    }
+    text.push_str("\ntrefoil help VERB shows the verb's flags.");
+    if code == Exit::Success {
+        out!("{text}");
+    } else {
+        say!("{text}");
+    }
+    code
+}

@@ -1,0 +1,12 @@
+//! Jaeger's query API, mounted at `/jaeger/api`.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::api::AppState;
+
+/// Paths relative to the mount.
+pub(crate) fn routes() -> Router<Arc<AppState>> {
+    Router::new()
+}

@@ -1,0 +1,134 @@
+//! `trefoil serve`: starts the server, says where it is, and stops it when told to.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{self, Exit, Parsed};
+use crate::config::{self, Config, FLAGS, show_retention};
+use crate::console::{out, say};
+use crate::server::Running;
+
+const USAGE: &str = "serve [FLAGS]";
+const MORE: &str = "
+--standard-ports opens the ports that answer queries: Prometheus 9090, Loki 3100, Tempo 3200,
+Jaeger 16686. The ports on which those systems receive are not served yet.";
+
+/// Runs the verb.
+pub(crate) fn run(parser: lexopt::Parser) -> Exit {
+    let values = match args::parse(parser, FLAGS, args::environment) {
+        Ok(Parsed::Run(values)) => values,
+        Ok(Parsed::Help) => {
+            out!("{}", args::help(USAGE, FLAGS, MORE));
+            return Exit::Success;
+        }
+        Err(error) => return usage(&error),
+    };
+    if let Some(word) = values.words.first() {
+        return usage(&format!("serve takes no words, only flags: `{word}`"));
+    }
+    let config = match Config::from_values(&values) {
+        Ok(config) => config,
+        Err(error) => return usage(&error),
+    };
+    match values.switch("print-config") {
+        Ok(true) => {
+            out!("{}", values.print().trim_end());
+            return Exit::Success;
+        }
+        Ok(false) => {}
+        Err(error) => return usage(&error),
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say!("trefoil: cannot start threads: {error}");
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(serve(config));
+    // A query that does not stop must not keep the process: everything is flushed by now.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn serve(config: Config) -> Exit {
+    // Before the start, so that a signal during a long replay is not lost.
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                say!("trefoil: cannot listen for signals: {error}");
+                return Exit::Failed;
+            }
+        };
+    let server = match Running::start(config).await {
+        Ok(server) => server,
+        Err(error) => {
+            say!("trefoil: {error}");
+            return Exit::Failed;
+        }
+    };
+    banner(&server);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    say!("stopping: finishing requests, flushing; a second signal stops at once");
+    tokio::select! {
+        result = server.stop() => match result {
+            Ok(()) => Exit::Success,
+            Err(error) => {
+                say!("trefoil: {error}");
+                Exit::Failed
+            }
+        },
+        _ = terminate.recv() => at_once(),
+        _ = interrupt.recv() => at_once(),
+    }
+}
+
+/// What is acknowledged is in the WAL; only the flush is skipped.
+fn at_once() -> Exit {
+    say!("stopped at once; what was acknowledged is in the write-ahead log");
+    Exit::Failed
+}
+
+/// At most eight lines.
+fn banner(server: &Running) {
+    let state = server.state();
+    let retention = state.config.retention;
+    say!("trefoil {} is ready", env!("CARGO_PKG_VERSION"));
+    say!("  web app    http://{}/ui/", server.http);
+    match server.otlp_grpc {
+        Some(address) => say!("  OTLP/gRPC  http://{address}"),
+        None => say!("  OTLP/gRPC  off"),
+    }
+    let otlp_http = server.otlp_http.unwrap_or(server.http);
+    say!("  OTLP/HTTP  http://{otlp_http}/v1/{{traces,metrics,logs}}");
+    say!(
+        "  data       {}, memory {}",
+        state.config.data.display(),
+        config::show_size(state.config.memory_bytes)
+    );
+    say!(
+        "  retention  metrics {}, logs {}, traces {}",
+        show_retention(retention.metrics),
+        show_retention(retention.logs),
+        show_retention(retention.traces)
+    );
+    let open: Vec<String> =
+        server.addresses().filter(|a| !a.ip().is_loopback()).map(|a| a.to_string()).collect();
+    if !open.is_empty() {
+        say!(
+            "  warning    {} can be reached from other machines, without authentication",
+            open.join(", ")
+        );
+    }
+    if server.is_empty() {
+        say!("  no data yet; try: trefoil demo");
+    }
+}
+
+fn usage(error: &str) -> Exit {
+    say!("trefoil serve: {error}\nSee `trefoil serve --help`.");
+    Exit::Usage
+}

@@ -1,0 +1,213 @@
+//! The wiring: opens the store, starts the ports in order, stops them in reverse.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use trefoil_store::{Settings, Store};
+
+use crate::api::{self, AppState, Clock};
+use crate::config::Config;
+use crate::console::say;
+use crate::listen;
+use crate::selfmon::Counters;
+
+/// How often the store does its housekeeping.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long running queries may take to notice that they are cancelled.
+const QUERY_STOP: Duration = Duration::from_secs(5);
+
+/// A server that runs.
+pub(crate) struct Running {
+    /// Main port, as bound.
+    pub(crate) http: SocketAddr,
+    /// OTLP/gRPC port, as bound.
+    pub(crate) otlp_grpc: Option<SocketAddr>,
+    /// OTLP/HTTP port, as bound.
+    pub(crate) otlp_http: Option<SocketAddr>,
+    /// `--standard-ports`, as bound.
+    standard: Vec<SocketAddr>,
+    state: Arc<AppState>,
+    stop: watch::Sender<bool>,
+    ports: JoinSet<()>,
+    housekeeper: Housekeeper,
+}
+
+impl Running {
+    /// Opens the ports, then the store (which replays the WAL), then answers.
+    ///
+    /// # Errors
+    /// A line for the user that says what to do.
+    pub(crate) async fn start(config: Config) -> Result<Running, String> {
+        // Ports first: a busy one is found before a long replay, and clients wait in the
+        // kernel's queue instead of being refused.
+        let http = listen::bind(config.http, "--http").await?;
+        let otlp_grpc = bind_optional(config.otlp_grpc, "--otlp-grpc").await?;
+        let otlp_http = bind_optional(config.otlp_http, "--otlp-http").await?;
+        let store = Arc::new(open_store(&config).await?);
+        let counters = Arc::new(Counters::default());
+        let state = Arc::new(AppState::new(store, Clock::System, config, counters));
+
+        let (stop, stopped) = watch::channel(false);
+        let mut running = Running {
+            http: local_address(&http)?,
+            otlp_grpc: otlp_grpc.as_ref().map(local_address).transpose()?,
+            otlp_http: otlp_http.as_ref().map(local_address).transpose()?,
+            standard: Vec::new(),
+            housekeeper: Housekeeper::start(Arc::clone(&state))?,
+            state,
+            stop,
+            ports: JoinSet::new(),
+        };
+        if running.state.config.standard_ports {
+            running.open_standard_ports(&stopped).await?;
+        }
+        if let Some(listener) = otlp_grpc {
+            running.ports.spawn(listen::serve(listener, Router::new(), stopped.clone()));
+        }
+        if let Some(listener) = otlp_http {
+            running.ports.spawn(listen::serve(listener, Router::new(), stopped.clone()));
+        }
+        let main = api::router(&running.state);
+        running.ports.spawn(listen::serve(http, main, stopped));
+        Ok(running)
+    }
+
+    async fn open_standard_ports(&mut self, stopped: &watch::Receiver<bool>) -> Result<(), String> {
+        for (system, port, router) in api::standard_ports(&self.state) {
+            let address = SocketAddr::new(self.http.ip(), port);
+            let listener = listen::bind(address, "--http, or leave out --standard-ports")
+                .await
+                .map_err(|error| format!("{system}'s port: {error}"))?;
+            self.standard.push(address);
+            self.ports.spawn(listen::serve(listener, router, stopped.clone()));
+        }
+        Ok(())
+    }
+
+    /// What the handlers see.
+    pub(crate) fn state(&self) -> &Arc<AppState> {
+        &self.state
+    }
+
+    /// Every address the server listens on.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [Some(self.http), self.otlp_grpc, self.otlp_http]
+            .into_iter()
+            .flatten()
+            .chain(self.standard.iter().copied())
+    }
+
+    /// Whether the store has nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        let stats = self.state.store.stats();
+        [stats.metrics, stats.logs, stats.traces].iter().all(|s| s.head_items + s.part_items == 0)
+    }
+
+    /// Stops accepting, lets open requests finish, then flushes and closes the store.
+    ///
+    /// # Errors
+    /// A line for the user if the flush failed.
+    pub(crate) async fn stop(mut self) -> Result<(), String> {
+        // Nobody listening any more is what we are after.
+        let _ = self.stop.send(true);
+        while self.ports.join_next().await.is_some() {}
+        let _ = tokio::time::timeout(QUERY_STOP, self.state.stop_queries()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            self.housekeeper.stop();
+            close_store(self.state)
+        });
+        match closed.await {
+            Ok(result) => result,
+            Err(_) => Err("the store failed while closing".to_owned()),
+        }
+    }
+}
+
+fn close_store(state: Arc<AppState>) -> Result<(), String> {
+    let store = Arc::clone(&state.store);
+    drop(state);
+    match Arc::try_unwrap(store) {
+        Ok(store) => store.close(),
+        // A query that did not stop still reads; everything is on disk all the same.
+        Err(store) => store.flush(),
+    }
+    .map_err(|error| format!("the last flush failed, the write-ahead log has everything: {error}"))
+}
+
+async fn bind_optional(
+    address: Option<SocketAddr>,
+    flag: &str,
+) -> Result<Option<tokio::net::TcpListener>, String> {
+    match address {
+        Some(address) => listen::bind(address, flag).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn local_address(listener: &tokio::net::TcpListener) -> Result<SocketAddr, String> {
+    listener.local_addr().map_err(|error| format!("a port has no address: {error}"))
+}
+
+async fn open_store(config: &Config) -> Result<Store, String> {
+    let settings = Settings {
+        // The rest is for requests in flight, queries and the code itself.
+        memory_bytes: config.memory_bytes / 2,
+        retention: config.retention,
+        fsync: config.fsync,
+    };
+    let data = config.data.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        Store::open(&data, settings).map_err(|error| match error {
+            trefoil_store::Error::Locked(_) => {
+                format!("{error}; stop it or choose another directory with --data")
+            }
+            trefoil_store::Error::Io { .. } => {
+                format!("{error}; make it writable or choose another directory with --data")
+            }
+            error => error.to_string(),
+        })
+    });
+    opened.await.map_err(|_| "the store failed to open".to_owned())?
+}
+
+/// The thread that calls [`Store::maintain`].
+struct Housekeeper {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Housekeeper {
+    fn start(state: Arc<AppState>) -> Result<Housekeeper, String> {
+        let (stop, stopped) = mpsc::channel();
+        let body = move || {
+            let mut last_error = String::new();
+            while let Err(mpsc::RecvTimeoutError::Timeout) =
+                stopped.recv_timeout(MAINTENANCE_INTERVAL)
+            {
+                let error = match state.store.maintain(state.clock.now_ns()) {
+                    Ok(()) => String::new(),
+                    Err(error) => error.to_string(),
+                };
+                // Said once, not every second.
+                if !error.is_empty() && error != last_error {
+                    say!("trefoil: housekeeping: {error}");
+                }
+                last_error = error;
+            }
+        };
+        let thread = std::thread::Builder::new().name("housekeeper".to_owned()).spawn(body);
+        let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Housekeeper { stop, thread })
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        // A panic in it was printed when it happened.
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests with the real binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    dead_code,
+    reason = "tests may; parts wait for their callers"
+)]
+
+mod binary;
+mod command_line;
