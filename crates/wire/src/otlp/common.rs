@@ -1,0 +1,417 @@
+//! What the three signals share: values, attributes, resources, scopes, answers.
+
+use crate::protobuf::{Decode, Error, ErrorKind, Field, Reader, Repeated, Result, Writer};
+
+/// A 16-byte trace id.
+pub type TraceId = [u8; 16];
+/// An 8-byte span id.
+pub type SpanId = [u8; 8];
+
+/// A value of any type. Lists and maps are decoded as they are iterated.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum AnyValue<'a> {
+    /// Nothing set.
+    #[default]
+    Empty,
+    /// Text.
+    Str(&'a str),
+    /// A boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A list.
+    Array(Repeated<'a, AnyValue<'a>>),
+    /// Pairs in the order they came.
+    Map(Repeated<'a, KeyValue<'a>>),
+}
+
+impl<'a> Decode<'a> for AnyValue<'a> {
+    #[inline]
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        // The value is a `oneof`: of several, the last one counts.
+        let mut value = AnyValue::Empty;
+        while let Some(field) = reader.next_field()? {
+            value = match field.number {
+                1 => AnyValue::Str(field.str()?),
+                2 => AnyValue::Bool(field.bool()?),
+                3 => AnyValue::Int(field.i64()?),
+                4 => AnyValue::Double(field.double()?),
+                5 if matches!(value, AnyValue::Array(_)) => return Err(twice(&field)),
+                5 => AnyValue::Array(field.message::<List<'a, AnyValue<'a>>>()?.0),
+                6 if matches!(value, AnyValue::Map(_)) => return Err(twice(&field)),
+                6 => AnyValue::Map(field.message::<List<'a, KeyValue<'a>>>()?.0),
+                7 => AnyValue::Bytes(field.bytes()?),
+                _ => value,
+            };
+        }
+        Ok(value)
+    }
+}
+
+#[cold]
+fn twice(field: &Field<'_>) -> Error {
+    field.error(ErrorKind::Duplicate)
+}
+
+/// `ArrayValue` and `KeyValueList`: messages with one repeated field.
+struct List<'a, T>(Repeated<'a, T>);
+
+impl<'a, T: Decode<'a>> Decode<'a> for List<'a, T> {
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        let mut values = Repeated::default();
+        while let Some(field) = reader.next_field()? {
+            if field.number == 1 {
+                values.push(&field, &reader)?;
+            }
+        }
+        Ok(List(values))
+    }
+}
+
+/// One attribute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyValue<'a> {
+    /// The key, e.g. `http.request.method`.
+    pub key: &'a str,
+    /// The value.
+    pub value: AnyValue<'a>,
+}
+
+impl<'a> Decode<'a> for KeyValue<'a> {
+    #[inline]
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        let mut key = "";
+        let mut value = None;
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => key = field.str()?,
+                2 => field.set_message(&mut value)?,
+                _ => {}
+            }
+        }
+        Ok(KeyValue { key, value: value.unwrap_or_default() })
+    }
+}
+
+/// Attributes of anything.
+pub type Attributes<'a> = Repeated<'a, KeyValue<'a>>;
+
+/// Who emitted the telemetry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resource<'a> {
+    /// Attributes as they came.
+    pub attributes: Attributes<'a>,
+    /// How many attributes the sender dropped.
+    pub dropped_attributes_count: u32,
+}
+
+impl<'a> Decode<'a> for Resource<'a> {
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        let mut resource = Resource::default();
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => resource.attributes.push(&field, &reader)?,
+                2 => resource.dropped_attributes_count = field.u32()?,
+                _ => {}
+            }
+        }
+        Ok(resource)
+    }
+}
+
+/// Which library emitted the telemetry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scope<'a> {
+    /// Library name.
+    pub name: &'a str,
+    /// Library version.
+    pub version: &'a str,
+    /// Attributes as they came.
+    pub attributes: Attributes<'a>,
+    /// How many attributes the sender dropped.
+    pub dropped_attributes_count: u32,
+}
+
+impl<'a> Decode<'a> for Scope<'a> {
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        let mut scope = Scope::default();
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => scope.name = field.str()?,
+                2 => scope.version = field.str()?,
+                3 => scope.attributes.push(&field, &reader)?,
+                4 => scope.dropped_attributes_count = field.u32()?,
+                _ => {}
+            }
+        }
+        Ok(scope)
+    }
+}
+
+/// An id as it came, with the place it came from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawId<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> RawId<'a> {
+    #[inline]
+    pub(crate) fn of(field: &Field<'a>) -> Result<Self> {
+        Ok(RawId { bytes: field.bytes()?, at: field.at })
+    }
+
+    /// The bytes as they came, of any length.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The id, or `None` if it is absent, empty or all zero.
+    ///
+    /// # Errors
+    /// Its length is wrong.
+    #[inline]
+    pub fn optional<const N: usize>(&self) -> Result<Option<[u8; N]>> {
+        match <[u8; N]>::try_from(self.bytes) {
+            Ok(id) if id == [0; N] => Ok(None),
+            Ok(id) => Ok(Some(id)),
+            Err(_) if self.bytes.is_empty() => Ok(None),
+            Err(_) => {
+                let kind = ErrorKind::IdLength { got: self.bytes.len(), expected: N };
+                Err(Error::new(kind, self.at))
+            }
+        }
+    }
+
+    /// The id of a thing that can not be without. `name` and `start` are the field and the
+    /// offset of its message, for the case that it is absent.
+    #[inline]
+    pub(crate) fn required<const N: usize>(
+        &self,
+        name: &'static str,
+        start: usize,
+    ) -> Result<[u8; N]> {
+        match self.optional()? {
+            Some(id) => Ok(id),
+            None if self.bytes.is_empty() => Err(Error::new(ErrorKind::Missing(name), start)),
+            None => Err(Error::new(ErrorKind::IdZero, self.at)),
+        }
+    }
+
+    /// The id where a wrong one counts as none, as the log data model asks for.
+    #[inline]
+    #[must_use]
+    pub fn lenient<const N: usize>(&self) -> Option<[u8; N]> {
+        self.optional().unwrap_or_default()
+    }
+}
+
+/// Writes the `partial_success` answer that all three signals share: how many items were
+/// refused and why. Empty bytes, the answer to complete success, if nothing is to be said.
+#[must_use]
+pub fn export_response(rejected: u64, error_message: &str) -> Vec<u8> {
+    let mut writer = Writer::new();
+    if rejected > 0 || !error_message.is_empty() {
+        writer.message(1, |w| {
+            w.varint_if_any(1, rejected);
+            w.str_if_any(2, error_message);
+        });
+    }
+    writer.into_bytes()
+}
+
+/// The answer to an export request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportResponse<'a> {
+    /// Spans, data points or log records that were refused.
+    pub rejected: i64,
+    /// Why, or a warning if none was refused.
+    pub error_message: &'a str,
+}
+
+impl<'a> Decode<'a> for ExportResponse<'a> {
+    fn decode(mut reader: Reader<'a>) -> Result<Self> {
+        let mut response = ExportResponse::default();
+        while let Some(field) = reader.next_field()? {
+            if field.number != 1 {
+                continue;
+            }
+            let mut inner = field.reader()?;
+            while let Some(field) = inner.next_field()? {
+                match field.number {
+                    1 => response.rejected = field.i64()?,
+                    2 => response.error_message = field.str()?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// Writes one `AnyValue`. One call of one method makes the value; none leaves it empty.
+#[derive(Debug)]
+pub struct ValueWriter<'w>(&'w mut Writer);
+
+impl ValueWriter<'_> {
+    /// Text.
+    pub fn str(&mut self, value: &str) {
+        self.0.str(1, value);
+    }
+
+    /// A boolean.
+    pub fn bool(&mut self, value: bool) {
+        self.0.bool(2, value);
+    }
+
+    /// An integer.
+    pub fn int(&mut self, value: i64) {
+        self.0.int(3, value);
+    }
+
+    /// A double.
+    pub fn double(&mut self, value: f64) {
+        self.0.double(4, value);
+    }
+
+    /// Bytes.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.0.bytes(7, value);
+    }
+
+    /// A list.
+    pub fn array(&mut self, fill: impl FnOnce(&mut ArrayWriter<'_>)) {
+        self.0.message(5, |w| fill(&mut ArrayWriter(w)));
+    }
+
+    /// Pairs.
+    pub fn map(&mut self, fill: impl FnOnce(&mut MapWriter<'_>)) {
+        self.0.message(6, |w| fill(&mut MapWriter(w)));
+    }
+
+    /// A value that was read, written again.
+    ///
+    /// # Errors
+    /// A list or map in it is damaged.
+    pub fn copy(&mut self, value: &AnyValue<'_>) -> Result<()> {
+        match value {
+            AnyValue::Empty => {}
+            AnyValue::Str(v) => self.str(v),
+            AnyValue::Bool(v) => self.bool(*v),
+            AnyValue::Int(v) => self.int(*v),
+            AnyValue::Double(v) => self.double(*v),
+            AnyValue::Bytes(v) => self.bytes(v),
+            AnyValue::Array(values) => {
+                let open = self.0.open(5);
+                for value in values {
+                    let value = value?;
+                    let inner = self.0.open(1);
+                    self.copy(&value)?;
+                    self.0.close(inner);
+                }
+                self.0.close(open);
+            }
+            AnyValue::Map(pairs) => {
+                let open = self.0.open(6);
+                for pair in pairs {
+                    let pair = pair?;
+                    let inner = self.0.open(1);
+                    self.0.str_if_any(1, pair.key);
+                    let value = self.0.open(2);
+                    self.copy(&pair.value)?;
+                    self.0.close(value);
+                    self.0.close(inner);
+                }
+                self.0.close(open);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the items of a list.
+#[derive(Debug)]
+pub struct ArrayWriter<'w>(&'w mut Writer);
+
+impl ArrayWriter<'_> {
+    /// Adds an item.
+    pub fn item(&mut self, fill: impl FnOnce(&mut ValueWriter<'_>)) {
+        self.0.message(1, |w| fill(&mut ValueWriter(w)));
+    }
+}
+
+/// Writes the pairs of a map.
+#[derive(Debug)]
+pub struct MapWriter<'w>(&'w mut Writer);
+
+impl MapWriter<'_> {
+    /// Adds a pair.
+    pub fn pair(&mut self, key: &str, fill: impl FnOnce(&mut ValueWriter<'_>)) {
+        write_attribute(self.0, 1, key, fill);
+    }
+}
+
+/// Writes the body of a log record, or another lone value, as field `field`.
+pub(crate) fn write_value(w: &mut Writer, field: u32, fill: impl FnOnce(&mut ValueWriter<'_>)) {
+    w.message(field, |w| fill(&mut ValueWriter(w)));
+}
+
+/// Writes one attribute as field `field`.
+pub(crate) fn write_attribute(
+    w: &mut Writer,
+    field: u32,
+    key: &str,
+    fill: impl FnOnce(&mut ValueWriter<'_>),
+) {
+    w.message(field, |w| {
+        w.str(1, key);
+        w.message(2, |w| fill(&mut ValueWriter(w)));
+    });
+}
+
+/// Writes a resource.
+#[derive(Debug)]
+pub struct ResourceWriter<'w>(pub(crate) &'w mut Writer);
+
+impl ResourceWriter<'_> {
+    /// Adds an attribute.
+    pub fn attribute(&mut self, key: &str, fill: impl FnOnce(&mut ValueWriter<'_>)) {
+        write_attribute(self.0, 1, key, fill);
+    }
+
+    /// How many attributes were dropped.
+    pub fn dropped_attributes_count(&mut self, count: u32) {
+        self.0.varint_if_any(2, u64::from(count));
+    }
+}
+
+/// Writes a scope.
+#[derive(Debug)]
+pub struct ScopeWriter<'w>(pub(crate) &'w mut Writer);
+
+impl ScopeWriter<'_> {
+    /// Library name.
+    pub fn name(&mut self, name: &str) {
+        self.0.str_if_any(1, name);
+    }
+
+    /// Library version.
+    pub fn version(&mut self, version: &str) {
+        self.0.str_if_any(2, version);
+    }
+
+    /// Adds an attribute.
+    pub fn attribute(&mut self, key: &str, fill: impl FnOnce(&mut ValueWriter<'_>)) {
+        write_attribute(self.0, 3, key, fill);
+    }
+
+    /// How many attributes were dropped.
+    pub fn dropped_attributes_count(&mut self, count: u32) {
+        self.0.varint_if_any(4, u64::from(count));
+    }
+}
