@@ -55,7 +55,9 @@ impl fmt::Display for Error {
             Error::Corrupt { path, why } => write!(f, "{} is damaged: {why}", path.display()),
             Error::Poisoned(why) => write!(f, "writing has stopped until a restart: {why}"),
             Error::Busy(what) => write!(f, "{what} is short, try again later"),
-            Error::LimitExceeded { what, limit } => write!(f, "limit of {limit} on {what} exceeded"),
+            Error::LimitExceeded { what, limit } => {
+                write!(f, "limit of {limit} on {what} exceeded")
+            }
             Error::Cancelled => f.write_str("the query was cancelled"),
         }
     }

@@ -45,7 +45,8 @@ pub enum Compare {
     Greater(Value<'static>),
     /// Greater or equal.
     GreaterEqual(Value<'static>),
-    /// Text that matches the whole pattern.
+    /// Text that matches the whole pattern. A scan anchors it; flags must be written in
+    /// the pattern (`(?s)`), not set on a builder.
     Regex(Regex),
     /// Text that does not.
     NotRegex(Regex),
@@ -86,7 +87,8 @@ pub enum LineFilter {
 }
 
 impl SpanFilter {
-    /// Whether a span of this resource satisfies the condition.
+    /// Whether a span of this resource satisfies the condition. Patterns are taken as they
+    /// are; [`anchored`](Self::anchored) makes them match whole values only.
     #[must_use]
     pub fn matches(&self, span: &Span<'_>, resource: &Resource<'_>) -> bool {
         match self {
@@ -95,6 +97,44 @@ impl SpanFilter {
             SpanFilter::And(all) => all.iter().all(|f| f.matches(span, resource)),
             SpanFilter::Or(any) => any.iter().any(|f| f.matches(span, resource)),
             SpanFilter::Not(filter) => !filter.matches(span, resource),
+        }
+    }
+
+    /// The same condition with every pattern anchored at both ends.
+    #[must_use]
+    pub fn anchored(&self) -> SpanFilter {
+        match self {
+            SpanFilter::All => SpanFilter::All,
+            SpanFilter::Field(field, compare) => {
+                let compare = match compare {
+                    Compare::Regex(regex) => Compare::Regex(anchor(regex)),
+                    Compare::NotRegex(regex) => Compare::NotRegex(anchor(regex)),
+                    other => other.clone(),
+                };
+                SpanFilter::Field(field.clone(), compare)
+            }
+            SpanFilter::And(all) => SpanFilter::And(all.iter().map(SpanFilter::anchored).collect()),
+            SpanFilter::Or(any) => SpanFilter::Or(any.iter().map(SpanFilter::anchored).collect()),
+            SpanFilter::Not(filter) => SpanFilter::Not(Box::new(filter.anchored())),
+        }
+    }
+}
+
+fn anchor(regex: &Regex) -> Regex {
+    // It compiled without the anchors; with them it can only fail at the very edge of the
+    // size limit, and then the pattern as it is comes nearest.
+    Regex::new(&format!("^(?:{})$", regex.as_str())).unwrap_or_else(|_| regex.clone())
+}
+
+impl LineFilter {
+    /// Whether a line satisfies the condition.
+    #[must_use]
+    pub fn matches(&self, line: &str) -> bool {
+        match self {
+            LineFilter::Contains(text) => line.contains(text.as_str()),
+            LineFilter::NotContains(text) => !line.contains(text.as_str()),
+            LineFilter::Regex(regex) => regex.is_match(line),
+            LineFilter::NotRegex(regex) => !regex.is_match(line),
         }
     }
 }
@@ -177,12 +217,28 @@ fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-        (Value::Int(a), Value::Double(b)) => (*a as f64).partial_cmp(b),
-        (Value::Double(a), Value::Int(b)) => a.partial_cmp(&(*b as f64)),
+        (Value::Int(a), Value::Double(b)) => order_int_double(*a, *b),
+        (Value::Double(a), Value::Int(b)) => order_int_double(*b, *a).map(Ordering::reverse),
         (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
         (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
         _ => None,
     }
+}
+
+/// Exact beyond 2^53, where a conversion to double would round.
+fn order_int_double(a: i64, b: f64) -> Option<Ordering> {
+    const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+    if b.is_nan() {
+        return None;
+    }
+    if b >= TWO_63 {
+        return Some(Ordering::Less);
+    }
+    if b < -TWO_63 {
+        return Some(Ordering::Greater);
+    }
+    let whole = b.trunc();
+    Some(a.cmp(&(whole as i64)).then_with(|| 0.0f64.total_cmp(&(b - whole + 0.0))))
 }
 
 #[cfg(test)]
@@ -225,5 +281,33 @@ mod tests {
         assert!(!filter(Field::Any("a".into()), 2).matches(&span, &resource));
         assert!(filter(Field::Any("a".into()), 2).matches(&Span::default(), &resource));
         assert!(filter(Field::Resource("a".into()), 2).matches(&span, &resource));
+    }
+
+    #[test]
+    fn integers_and_doubles_compare_exactly() {
+        let cases = [
+            ((1i64 << 53) + 1, (1i64 << 53) as f64, Some(Ordering::Greater)),
+            (i64::MAX, 9_223_372_036_854_775_808.0, Some(Ordering::Less)),
+            (i64::MIN, -9_223_372_036_854_775_808.0, Some(Ordering::Equal)),
+            (0, -0.0, Some(Ordering::Equal)),
+            (0, -0.5, Some(Ordering::Greater)),
+            (-1, -0.5, Some(Ordering::Less)),
+            (0, f64::INFINITY, Some(Ordering::Less)),
+            (0, f64::NAN, None),
+        ];
+        for (a, b, expect) in cases {
+            assert_eq!(order_int_double(a, b), expect, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_values_once_anchored() {
+        let span = Span { name: "GET /cart".into(), ..Span::default() };
+        let cases = [("GET", false), ("GET.*", true), ("GET|GET /cart", true), ("get.*", false)];
+        for (pattern, expect) in cases {
+            let regex = Regex::new(pattern).unwrap();
+            let filter = SpanFilter::Field(Field::Name, Compare::Regex(regex)).anchored();
+            assert_eq!(filter.matches(&span, &Resource::default()), expect, "{pattern}");
+        }
     }
 }

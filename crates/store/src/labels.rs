@@ -131,9 +131,7 @@ impl LabelsBuilder {
     /// Starts from an existing set.
     #[must_use]
     pub fn from_labels(labels: &Labels) -> Self {
-        LabelsBuilder {
-            pairs: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
-        }
+        LabelsBuilder { pairs: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
     }
 
     /// Sets a label; an empty value removes it.
@@ -207,7 +205,8 @@ mod tests {
     #[test]
     fn sorted_unique_and_round_trips() {
         let long = "x".repeat(300);
-        let labels = Labels::from_pairs([("b", "2"), ("a", "0"), ("a", "1"), ("z", ""), ("l", &long)]);
+        let labels =
+            Labels::from_pairs([("b", "2"), ("a", "0"), ("a", "1"), ("z", ""), ("l", &long)]);
         let pairs: Vec<_> = labels.iter().collect();
         assert_eq!(pairs, [("a", "1"), ("b", "2"), ("l", long.as_str())]);
         assert_eq!(Labels::from_bytes(labels.as_bytes()), Some(labels.clone()));

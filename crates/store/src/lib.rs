@@ -7,20 +7,29 @@
 //! [`Store::close`]; what goes in is a [`Batch`], what comes out is read from a
 //! [`Snapshot`].
 
+#![allow(dead_code, unused_imports)]
+
 pub mod model;
 
 mod batch;
+mod bytes;
 mod error;
 mod filter;
+mod head;
+mod intern;
 mod labels;
 mod matcher;
+mod payload;
+mod row;
+mod samples;
+mod scan;
 mod settings;
 mod snapshot;
 mod stats;
 mod store;
 mod tally;
 
-pub use batch::{Batch, ResourceIndex, ScopeIndex, SeriesIndex};
+pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use error::{Error, Result};
 pub use filter::{Compare, Field, LineFilter, SpanFilter};
 pub use labels::{Labels, LabelsBuilder};

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use crate::labels::Labels;
 
+mod owned;
+mod text;
+
 /// A 16-byte trace id; all zero means "none".
 pub type TraceId = [u8; 16];
 /// An 8-byte span id; all zero means "none".

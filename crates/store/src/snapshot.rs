@@ -1,16 +1,22 @@
 //! What one query sees: everything acknowledged before it, unchanged while it runs.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::{LineFilter, SpanFilter};
+use crate::head::Head;
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::model::{
     Exemplar, Histogram, Metadata, Resource, Scope, StoredLog, StoredSpan, TraceId,
 };
 use crate::tally::Tally;
+
+mod logs;
+mod metrics;
+mod spans;
 
 /// A closed range of time, in Unix nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +45,19 @@ impl TimeRange {
     pub fn contains(&self, time_ns: i64) -> bool {
         (self.start_ns..=self.end_ns).contains(&time_ns)
     }
+
+    /// The whole milliseconds within; an open end stays open.
+    pub(crate) fn to_ms(self) -> RangeInclusive<i64> {
+        let start = match self.start_ns {
+            i64::MIN => i64::MIN,
+            ns => ns.div_euclid(1_000_000) + i64::from(ns.rem_euclid(1_000_000) != 0),
+        };
+        let end = match self.end_ns {
+            i64::MAX => i64::MAX,
+            ns => ns.div_euclid(1_000_000),
+        };
+        start..=end
+    }
 }
 
 /// One series that matched.
@@ -50,8 +69,8 @@ pub struct Series {
     pub resource: Arc<Resource<'static>>,
     /// Which library emitted it.
     pub scope: Arc<Scope<'static>>,
-    /// Where the snapshot finds its samples.
-    pub(crate) id: u64,
+    /// Where the snapshot finds its samples: source and place in it, oldest first.
+    pub(crate) places: Vec<(u32, u32)>,
 }
 
 /// Samples of one series, in columns that the caller owns and reuses. Both lists are
@@ -109,31 +128,66 @@ pub struct SpanScan<'a> {
 
 /// An immutable view of the store. Cheap to take; holds what it needs alive.
 #[derive(Clone, Debug)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    pub(crate) heads: Vec<HeadView>,
+    pub(crate) families: Arc<BTreeMap<String, Metadata>>,
+}
+
+/// A head as far as a snapshot may look into it.
+#[derive(Clone, Debug)]
+pub(crate) struct HeadView {
+    pub(crate) head: Arc<Head>,
+    /// The last append to show, counted from the head's base.
+    pub(crate) visible: u32,
+}
+
+/// Rows between two looks at the tally: often enough to stop a query within a millisecond.
+const ROWS_PER_TALLY: usize = 512;
+
+/// The head holds bytes that no append has written: a defect of this program.
+fn bad_head() -> Error {
+    Error::Corrupt { path: "head".into(), why: "a row in memory cannot be decoded".into() }
+}
 
 impl Snapshot {
     /// Series that match all conditions and have samples within the range, sorted by labels.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn series(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Series>> {
-        unimplemented!()
+    pub fn series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<Series>> {
+        metrics::series(self, matchers, range, tally)
     }
 
     /// Reads one series' samples within the range into `out`, replacing what was there.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn samples(&self, series: &Series, range: TimeRange, out: &mut Samples, tally: &Tally) -> Result<()> {
-        unimplemented!()
+    pub fn samples(
+        &self,
+        series: &Series,
+        range: TimeRange,
+        out: &mut Samples,
+        tally: &Tally,
+    ) -> Result<()> {
+        metrics::samples(self, series, range, out, tally)
     }
 
     /// Names of labels on matching series, sorted.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<String>> {
-        unimplemented!()
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<String>> {
+        metrics::label_names(self, matchers, range, tally)
     }
 
     /// Values of one label on matching series, sorted.
@@ -147,13 +201,13 @@ impl Snapshot {
         range: TimeRange,
         tally: &Tally,
     ) -> Result<Vec<String>> {
-        unimplemented!()
+        metrics::label_values(self, label, matchers, range, tally)
     }
 
     /// Metric families and what is known of them, sorted by name.
     #[must_use]
     pub fn metadata(&self) -> Vec<(String, Metadata)> {
-        unimplemented!()
+        self.families.iter().map(|(name, known)| (name.clone(), known.clone())).collect()
     }
 
     /// Exemplars of matching series within the range, by series, then by time.
@@ -166,15 +220,20 @@ impl Snapshot {
         range: TimeRange,
         tally: &Tally,
     ) -> Result<Vec<(Series, Vec<Exemplar>)>> {
-        unimplemented!()
+        metrics::exemplars(self, matchers, range, tally)
     }
 
     /// Label sets of log streams that match all conditions and have records within the range, sorted.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn streams(&self, matchers: &[Matcher], range: TimeRange, tally: &Tally) -> Result<Vec<Labels>> {
-        unimplemented!()
+    pub fn streams(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<Labels>> {
+        logs::streams(self, matchers, range, tally)
     }
 
     /// Hands matching log records to `visit` until it breaks.
@@ -187,7 +246,7 @@ impl Snapshot {
         tally: &Tally,
         visit: &mut dyn FnMut(&StoredLog<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        unimplemented!()
+        logs::scan(self, scan, tally, visit)
     }
 
     /// Log records that carry a trace id (and span id, if given), oldest first.
@@ -195,7 +254,7 @@ impl Snapshot {
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
     pub fn trace_logs(&self, trace: TraceId, tally: &Tally) -> Result<Vec<StoredLog<'static>>> {
-        unimplemented!()
+        logs::of_trace(self, trace, tally)
     }
 
     /// All spans of a trace by start time; spans received twice appear once. Empty if unknown.
@@ -203,7 +262,7 @@ impl Snapshot {
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
     pub fn trace(&self, trace: TraceId, tally: &Tally) -> Result<Vec<StoredSpan<'static>>> {
-        unimplemented!()
+        spans::of_trace(self, trace, tally)
     }
 
     /// Hands matching spans to `visit` until it breaks.
@@ -216,6 +275,6 @@ impl Snapshot {
         tally: &Tally,
         visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        unimplemented!()
+        spans::scan(self, scan, tally, visit)
     }
 }

@@ -1,0 +1,176 @@
+//! Recent data in memory: what the WAL holds and no part does yet.
+//!
+//! A head only grows. Every row carries the number of the append that brought it, so a
+//! reader that remembers the last append it may see needs no copy of anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::bytes::Reader;
+use crate::intern::Interner;
+use crate::labels::Labels;
+use crate::model::{Metadata, Resource, Scope};
+use crate::payload::{Payload, each_exemplar, each_metadata, each_sample};
+use crate::row;
+
+mod metrics;
+mod rows;
+
+pub(crate) use metrics::{HeadExemplar, HeadSeries, MetricsHead};
+pub(crate) use rows::{RowLog, RowRef};
+
+/// One generation of the head; a flush turns it into parts and starts the next.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Every append in this head has a greater number.
+    base: u64,
+    tables: RwLock<Tables>,
+}
+
+/// What a head holds.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) resources: Arcs<Resource<'static>>,
+    pub(crate) scopes: Arcs<Scope<'static>>,
+    pub(crate) streams: Arcs<Labels>,
+    pub(crate) metrics: MetricsHead,
+    pub(crate) logs: RowLog,
+    pub(crate) spans: RowLog,
+    /// Families named since the head began.
+    pub(crate) families: BTreeMap<String, Metadata>,
+    /// The payloads that `logs` and `spans` point into.
+    pub(crate) batches: Vec<Arc<Vec<u8>>>,
+    batch_bytes: usize,
+}
+
+/// Decoded values numbered by their encoded form.
+#[derive(Debug)]
+pub(crate) struct Arcs<T> {
+    pub(crate) interner: Interner,
+    pub(crate) values: Vec<Arc<T>>,
+}
+
+impl<T> Default for Arcs<T> {
+    fn default() -> Self {
+        Arcs { interner: Interner::default(), values: Vec::new() }
+    }
+}
+
+impl<T> Arcs<T> {
+    fn insert(&mut self, bytes: &[u8], decode: impl FnOnce(&[u8]) -> Option<T>) -> Option<u32> {
+        let (index, new) = self.interner.insert(bytes);
+        if new {
+            self.values.push(Arc::new(decode(bytes)?));
+        }
+        Some(index)
+    }
+}
+
+impl Head {
+    /// A head whose first append will be `base + 1`.
+    pub(crate) fn new(base: u64) -> Self {
+        Head { base, tables: RwLock::default() }
+    }
+
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Adds an encoded batch under its number. `None` if the bytes are not a batch: then
+    /// the head may hold a part of it and must not be used further.
+    pub(crate) fn apply(&self, number: u64, bytes: &Arc<Vec<u8>>) -> Option<()> {
+        let payload = Payload::parse(bytes)?;
+        let number = u32::try_from(number.checked_sub(self.base)?).ok()?;
+        self.write().apply(number, &payload, bytes)
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        // A panic while applying poisons the store itself, which stops writing; what was
+        // acknowledged before stays readable.
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, number: u32, payload: &Payload<'_>, bytes: &Arc<Vec<u8>>) -> Option<()> {
+        let mut resources = Vec::with_capacity(payload.resources.len());
+        for entry in &payload.resources {
+            let decode = |b: &[u8]| Some(row::resource(&mut Reader::new(b))?.into_owned());
+            resources.push(self.resources.insert(entry, decode)?);
+        }
+        let mut scopes = Vec::with_capacity(payload.scopes.len());
+        for entry in &payload.scopes {
+            let decode = |b: &[u8]| Some(row::scope(&mut Reader::new(b))?.into_owned());
+            scopes.push(self.scopes.insert(entry, decode)?);
+        }
+        self.apply_metrics(number, payload, &resources, &scopes)?;
+        if payload.logs.count == 0 && payload.spans.count == 0 {
+            return Some(());
+        }
+        let batch = self.batches.len() as u32;
+        self.batches.push(Arc::clone(bytes));
+        self.batch_bytes += bytes.len();
+        let mut streams = Vec::with_capacity(payload.streams.len());
+        for entry in &payload.streams {
+            streams.push(self.streams.insert(entry, Labels::from_bytes)?);
+        }
+        let owners =
+            rows::Owners { batch, streams: &streams, resources: &resources, scopes: &scopes };
+        self.logs.apply_logs(number, &owners, payload.logs, bytes)?;
+        self.spans.apply_spans(number, &owners, payload.spans, bytes)
+    }
+
+    fn apply_metrics(
+        &mut self,
+        number: u32,
+        payload: &Payload<'_>,
+        resources: &[u32],
+        scopes: &[u32],
+    ) -> Option<()> {
+        let mut series = Vec::with_capacity(payload.series.len());
+        for entry in &payload.series {
+            let resource = *resources.get(entry.resource as usize)?;
+            let scope = *scopes.get(entry.scope as usize)?;
+            series.push(self.metrics.series(entry.labels, resource, scope)?);
+        }
+        each_sample(payload.samples, |sample| {
+            self.metrics.push(*series.get(sample.series as usize)?, number, sample)
+        })?;
+        each_exemplar(payload.exemplars, |at, exemplar| {
+            let series = *series.get(at as usize)?;
+            self.metrics.exemplars.push(HeadExemplar { series, number, exemplar });
+            Some(())
+        })?;
+        each_metadata(payload.metadata, |family, metadata| {
+            self.families.insert(family.to_owned(), metadata);
+        })
+    }
+
+    /// Roughly the memory the head takes, in bytes: samples, log records, spans.
+    pub(crate) fn bytes_by_signal(&self) -> [usize; 3] {
+        let logs = self.logs.bytes();
+        let spans = self.spans.bytes();
+        // Payloads are shared; they count for whom they mostly are.
+        let of_logs = match logs + spans {
+            0 => 0,
+            both => (self.batch_bytes as u128 * logs as u128 / both as u128) as usize,
+        };
+        [self.metrics.bytes(), logs + of_logs, spans + self.batch_bytes - of_logs]
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes_by_signal().iter().sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.metrics.samples == 0
+            && self.metrics.exemplars.is_empty()
+            && self.logs.rows.is_empty()
+            && self.spans.rows.is_empty()
+            && self.families.is_empty()
+    }
+}

@@ -1,0 +1,6 @@
+//! The store from outside: what goes in comes out, in every state it can be in.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects")]
+
+mod answers;
+mod make;
