@@ -37,7 +37,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "demo",
-        usage: "demo",
+        usage: "demo [--break NAME] [--seed N] [--rate N] …",
         about: "serve, with a small fleet of services that emit telemetry",
         run: demo::run,
     },

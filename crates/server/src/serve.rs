@@ -1,6 +1,6 @@
 //! `trefoil serve`: starts the server, says where it is, and stops it when told to.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{self, Exit, Parsed};
 use crate::config::{self, Config, FLAGS, show_retention};
@@ -52,27 +52,53 @@ pub(crate) fn run(parser: lexopt::Parser) -> Exit {
 
 async fn serve(config: Config) -> Exit {
     // Before the start, so that a signal during a long replay is not lost.
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                say!("trefoil: cannot listen for signals: {error}");
-                return Exit::Failed;
-            }
-        };
-    let server = match Running::start(config).await {
-        Ok(server) => server,
+    let started = match Signals::listen() {
+        Ok(signals) => Running::start(config).await.map(|server| (server, signals)),
+        Err(error) => Err(error),
+    };
+    let (server, mut signals) = match started {
+        Ok(started) => started,
         Err(error) => {
             say!("trefoil: {error}");
             return Exit::Failed;
         }
     };
     banner(&server);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    signals.next().await;
     say!("stopping: finishing requests, flushing; a second signal stops at once");
+    stop(server, &mut signals).await
+}
+
+/// The signals that mean "stop".
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// A line for the user if the system refuses.
+    pub(crate) fn listen() -> Result<Signals, String> {
+        let failed = |error| format!("cannot listen for signals: {error}");
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Stops the server in order, or at once on another signal.
+pub(crate) async fn stop(server: Running, signals: &mut Signals) -> Exit {
     tokio::select! {
         result = server.stop() => match result {
             Ok(()) => Exit::Success,
@@ -81,8 +107,7 @@ async fn serve(config: Config) -> Exit {
                 Exit::Failed
             }
         },
-        _ = terminate.recv() => at_once(),
-        _ = interrupt.recv() => at_once(),
+        () = signals.next() => at_once(),
     }
 }
 
