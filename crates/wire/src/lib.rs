@@ -4,5 +4,9 @@
 //! request costs no allocation per item. Damage is reported with an offset; the path of
 //! the field is worked out only then.
 
+pub mod base64;
+pub mod compression;
+pub mod grpc;
+pub mod json;
 pub mod otlp;
 pub mod protobuf;

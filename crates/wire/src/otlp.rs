@@ -5,6 +5,7 @@
 //! Fields of profiles and entity references are passed over.
 
 pub mod common;
+pub mod json;
 pub mod logs;
 pub mod metrics;
 pub mod schema;

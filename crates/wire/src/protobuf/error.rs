@@ -86,11 +86,18 @@ impl Error {
     /// the bytes again, so that reading them costs nothing for it.
     #[must_use]
     pub fn explain(&self, message: &'static Message, bytes: &[u8]) -> String {
+        format!("{} (at byte {})", self.explain_translated(message, bytes), self.offset)
+    }
+
+    /// As [`Error::explain`] without the offset, for bytes that the sender has never seen
+    /// because they were translated from JSON.
+    #[must_use]
+    pub fn explain_translated(&self, message: &'static Message, bytes: &[u8]) -> String {
         let mut path = message.path_to(bytes, self);
         if path.is_empty() {
             message.name.clone_into(&mut path);
         }
-        format!("{path}: {} (at byte {})", self.kind, self.offset)
+        format!("{path}: {}", self.kind)
     }
 }
 

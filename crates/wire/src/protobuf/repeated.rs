@@ -247,7 +247,7 @@ impl<'a, T: Scalar> Scalars<'a, T> {
     /// Decodes one after the other.
     #[must_use]
     pub fn iter(&self) -> ScalarsIter<'a, T> {
-        ScalarsIter { range: self.range, packed: Reader::EMPTY, at: 0, of: PhantomData }
+        ScalarsIter::new(self.range, None)
     }
 }
 
@@ -264,6 +264,8 @@ impl<'a, T: Scalar> IntoIterator for Scalars<'a, T> {
 #[derive(Clone)]
 pub struct ScalarsIter<'a, T> {
     range: Range<'a>,
+    /// A field that was taken but not looked into.
+    pending: Option<Field<'a>>,
     /// The packed field being read.
     packed: Reader<'a>,
     /// Where that field began.
@@ -277,7 +279,17 @@ impl<T> fmt::Debug for ScalarsIter<'_, T> {
     }
 }
 
-impl<T: Scalar> ScalarsIter<'_, T> {
+impl<'a, T: Scalar> ScalarsIter<'a, T> {
+    fn new(range: Range<'a>, pending: Option<Field<'a>>) -> Self {
+        ScalarsIter { range, pending, packed: Reader::EMPTY, at: 0, of: PhantomData }
+    }
+
+    /// The numbers of one occurrence of a field.
+    #[must_use]
+    pub fn of(field: &Field<'a>) -> Self {
+        ScalarsIter::new(Range::EMPTY, Some(*field))
+    }
+
     fn step(&mut self) -> Result<Option<T::Item>> {
         loop {
             if !self.packed.is_at_end() {
@@ -288,7 +300,11 @@ impl<T: Scalar> ScalarsIter<'_, T> {
                 };
                 return Ok(Some(T::from_bits(bits)));
             }
-            let Some(field) = self.range.next()? else { return Ok(None) };
+            let next = match self.pending.take() {
+                Some(field) => Some(field),
+                None => self.range.next()?,
+            };
+            let Some(field) = next else { return Ok(None) };
             match field.number_bits() {
                 Some((wire_type, bits)) if wire_type == T::WIRE_TYPE => {
                     return Ok(Some(T::from_bits(bits)));

@@ -176,11 +176,17 @@ impl Writer {
         self.message(field, |w| values.iter().for_each(|&value| put(w, value)));
     }
 
+    /// Eight bare bytes, within a packed field.
+    pub(crate) fn raw_fixed64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
     fn tag(&mut self, field: u32, wire_type: u64) {
         self.raw_varint(u64::from(field) << 3 | wire_type);
     }
 
-    fn raw_varint(&mut self, mut value: u64) {
+    /// A bare varint, within a packed field.
+    pub(crate) fn raw_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
             value >>= 7;
