@@ -75,6 +75,41 @@ pub fn parse_go_ns(text: &str) -> Option<i64> {
     (total.abs() < i64::MAX as f64).then_some(total.round() as i64)
 }
 
+/// Writes nanoseconds in Go's form: `1h2m3.5s`, `250ms`, `1.5µs`, `0s`.
+/// Source: Go, `time.Duration.String`.
+#[must_use]
+pub fn format_go_ns(ns: i64) -> String {
+    let sign = if ns < 0 { "-" } else { "" };
+    let abs = ns.unsigned_abs();
+    let small = match abs {
+        0 => return "0s".to_owned(),
+        1..1_000 => return format!("{sign}{abs}ns"),
+        1_000..1_000_000 => Some((1_000, "µs")),
+        1_000_000..1_000_000_000 => Some((1_000_000, "ms")),
+        _ => None,
+    };
+    if let Some((unit, name)) = small {
+        return format!("{sign}{}{name}", decimal(abs, unit));
+    }
+    let seconds = decimal(abs % 60_000_000_000, 1_000_000_000);
+    let minutes = abs / 60_000_000_000;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, m) => format!("{sign}{m}m{seconds}s"),
+        (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
+    }
+}
+
+/// `value / unit` with no more digits than needed; `unit` is a power of ten.
+fn decimal(value: u64, unit: u64) -> String {
+    let (whole, rest) = (value / unit, value % unit);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    let width = unit.ilog10() as usize;
+    format!("{whole}.{}", format!("{rest:0width$}").trim_end_matches('0'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +135,24 @@ mod tests {
         assert_eq!(ns("1d"), Some(86_400_000_000_000));
         for bad in ["", "1", "s", "1.2.3s", "1y"] {
             assert_eq!(ns(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn go_durations_are_written_as_go_does() {
+        let cases = [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (2_000_000, "2ms"),
+            (1_500_000_000, "1.5s"),
+            (60_000_000_000, "1m0s"),
+            (3_723_000_000_001, "1h2m3.000000001s"),
+            (-250_000_000, "-250ms"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(format_go_ns(ns), text);
+            assert_eq!(parse_go_ns(text), Some(ns), "{text}");
         }
     }
 }
