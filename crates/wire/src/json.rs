@@ -10,6 +10,9 @@ use std::fmt;
 /// each message may be an object within an array.
 pub const NESTING_MAX: usize = 2 * crate::protobuf::NESTING_MAX as usize;
 
+/// Characters of a key that an error shows. Keys of known fields are shorter.
+const KEY_CHARACTERS_SHOWN_MAX: usize = 60;
+
 /// Result of reading JSON.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -31,6 +34,7 @@ impl Error {
     #[must_use]
     pub fn in_field(mut self, name: &str) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        let name: String = name.chars().take(KEY_CHARACTERS_SHOWN_MAX).collect();
         self.path = format!("{name}{separator}{}", self.path);
         self
     }

@@ -6,6 +6,7 @@
 
 pub mod base64;
 pub mod compression;
+pub mod exposition;
 pub mod grpc;
 pub mod json;
 pub mod otlp;

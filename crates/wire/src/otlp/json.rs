@@ -153,7 +153,10 @@ fn enumeration(names: &[(&str, i32)], reader: &mut Reader<'_>) -> Result<i64> {
     let text = reader.string()?;
     match names.iter().find(|(name, _)| *name == text) {
         Some((_, number)) => Ok(i64::from(*number)),
-        None => Err(at.error(format!("unknown name {text:?}, expected one like {:?}", names[0].0))),
+        None => {
+            let text: String = text.chars().take(40).collect();
+            Err(at.error(format!("unknown name {text:?}, expected one like {:?}", names[0].0)))
+        }
     }
 }
 
