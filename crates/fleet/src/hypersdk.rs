@@ -283,7 +283,7 @@ async fn steps(this: &Hypersdk, job: &Job, work: &Work) -> Result<i64, Failure> 
 /// The provider's side, which is simulated: most of an export is waiting for it.
 async fn transfer(this: &Hypersdk, job: &Job, work: &Work) -> Result<i64, Failure> {
     let call = work.call(
-        format!("provider.{}.export", job.provider),
+        "provider.export",
         vec![
             KeyValue::new("provider", job.provider.clone()),
             KeyValue::new("operation", "export"),

@@ -54,6 +54,7 @@ impl Telemetry {
         let failed =
             |error: &dyn std::fmt::Display| format!("cannot export for {service}: {error}");
         let courier = Courier::new();
+        let resource = resource(service);
         let url = |signal: &str| format!("{}/v1/{signal}", otlp.trim_end_matches('/'));
 
         let exporter = SpanExporter::builder().with_http().with_http_client(courier.clone());
@@ -62,7 +63,7 @@ impl Telemetry {
         let processor = BatchSpanProcessor::builder(exporter.build().map_err(|e| failed(&e))?);
         let traces = SdkTracerProvider::builder()
             .with_span_processor(processor.with_batch_config(config).build())
-            .with_resource(resource(service))
+            .with_resource(resource.clone())
             .build();
 
         let exporter = LogExporter::builder().with_http().with_http_client(courier.clone());
@@ -71,7 +72,7 @@ impl Telemetry {
         let processor = BatchLogProcessor::builder(exporter.build().map_err(|e| failed(&e))?);
         let logs = SdkLoggerProvider::builder()
             .with_log_processor(processor.with_batch_config(config).build())
-            .with_resource(resource(service))
+            .with_resource(resource.clone())
             .build();
 
         let exporter = MetricExporter::builder().with_http().with_http_client(courier);
@@ -79,7 +80,7 @@ impl Telemetry {
         let reader = PeriodicReader::builder(exporter.build().map_err(|e| failed(&e))?);
         let metrics = SdkMeterProvider::builder()
             .with_reader(reader.with_interval(SEND_METRICS_EVERY).build())
-            .with_resource(resource(service))
+            .with_resource(resource)
             .build();
 
         Ok(Telemetry {

@@ -3,7 +3,7 @@
 //! `ui/package.json` names the tools; they are installed in `target/ui`, so the sources
 //! stay free of `node_modules`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::count::Count;
@@ -12,22 +12,12 @@ use crate::workspace;
 
 /// `tsc --checkJs` over the modules as they are served.
 pub(super) fn types() -> Verdict {
-    with_tools(|tools, ui| {
-        let mut command = Command::new("node");
-        command
-            .arg(tools.join("node_modules/typescript/bin/tsc"))
-            .args(["--project", "jsconfig.json"]);
-        child::check(command.current_dir(ui))
-    })
+    with_tools(|tools| child::check(node(tools).arg("tests/check.js")))
 }
 
-/// `node --test` on everything that needs no browser.
+/// Everything that needs no browser.
 pub(super) fn unit_tests() -> Verdict {
-    with_tools(|tools, ui| {
-        let mut command = Command::new("node");
-        command.args(["--test", "--test-reporter=spec", "tests/unit/"]);
-        child::count(command.current_dir(ui).env("UI_TOOLS", tools))
-    })
+    with_tools(|tools| run(node(tools), "tests/unit"))
 }
 
 /// The app in Chromium against the real server.
@@ -36,21 +26,43 @@ pub(super) fn browser() -> Verdict {
         Ok(path) => path,
         Err(why) => return Verdict::CannotRun(why),
     };
-    with_tools(|tools, ui| match rust::server() {
+    with_tools(|tools| match rust::server() {
         Ok(server) => {
-            let mut command = Command::new("node");
-            command.args(["--test", "--test-reporter=spec", "tests/browser/"]).current_dir(ui);
-            command.env("UI_TOOLS", tools).env("CHROMIUM", &chromium).env("TREFOIL_BIN", server);
-            child::count(&mut command)
+            let mut command = node(tools);
+            command.env("CHROMIUM", &chromium).env("TREFOIL_BIN", server);
+            run(command, "tests/browser")
         }
         Err(why) => Verdict::Broke(Count::default(), why),
     })
 }
 
-fn with_tools(run: impl FnOnce(PathBuf, PathBuf) -> Verdict) -> Verdict {
-    let ui = workspace::root().join("ui");
-    match install::npm("ui", &ui) {
-        Ok(tools) => run(tools, ui),
+fn with_tools(run: impl FnOnce(&Path) -> Verdict) -> Verdict {
+    match install::npm("ui", &folder()) {
+        Ok(tools) => run(&tools),
         Err(why) => Verdict::CannotRun(why),
     }
+}
+
+fn folder() -> PathBuf {
+    workspace::root().join("ui")
+}
+
+fn node(tools: &Path) -> Command {
+    let mut command = Command::new("node");
+    command.current_dir(folder()).env("UI_TOOLS", tools);
+    command
+}
+
+/// Runs the test scripts in a folder of the app.
+fn run(mut node: Command, within: &str) -> Verdict {
+    let entries = std::fs::read_dir(folder().join(within)).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut scripts: Vec<_> =
+        paths.filter(|path| path.to_string_lossy().ends_with(".test.js")).collect();
+    scripts.sort();
+    if scripts.is_empty() {
+        // Without a name node would look for tests everywhere.
+        return Verdict::Broke(Count::default(), format!("ui/{within} has no *.test.js"));
+    }
+    child::count(node.args(["--test", "--test-reporter=spec"]).args(scripts))
 }

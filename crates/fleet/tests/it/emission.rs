@@ -1,0 +1,220 @@
+//! What the fleet emits is what `registry/` declares, and it hangs together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use trefoil_fleet::{Breaks, Fleet, Settings};
+
+use crate::receiver::{self, Received, Shared};
+use crate::registry::{Emitted, declaration, declared};
+
+/// Background work that happens every ten seconds has to happen once.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// On every span that failed, whatever it is.
+const ON_FAILURE: &str = "error.type";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_g2_m5_what_is_emitted_is_declared_and_what_is_declared_is_emitted() {
+    let mut breaks = Breaks::default();
+    for text in ["database=errors:20%", "provider=errors:30%", "provider=slow:60%"] {
+        breaks.add(text).unwrap();
+    }
+    for text in ["auth=errors:10%", "vmm=errors:20%", "billing=errors:50%"] {
+        breaks.add(text).unwrap();
+    }
+    let declared = declared();
+    let received = run(breaks, 60.0, |received| {
+        let emitted = emitted(received);
+        let all = |(service, groups): (&String, &Emitted)| {
+            emitted.get(service).is_some_and(|seen| groups.keys().all(|key| seen.contains_key(key)))
+        };
+        declared.iter().all(all)
+    })
+    .await;
+
+    let mut faults = Vec::new();
+    let emitted = emitted(&received.lock().unwrap());
+    for (service, groups) in &emitted {
+        let known = declared.get(service);
+        for (key, attributes) in groups {
+            match known.and_then(|known| known.get(key)) {
+                None => faults.push(format!(
+                    "registry/{service}.toml lacks\n{}",
+                    declaration(key, attributes)
+                )),
+                Some(allowed) => {
+                    let extra = attributes.iter().filter(|name| !allowed.contains(*name));
+                    let extra: Vec<_> = extra.filter(|name| *name != ON_FAILURE).collect();
+                    if !extra.is_empty() {
+                        faults.push(format!("{service}: {key} has undeclared {extra:?}"));
+                    }
+                }
+            }
+        }
+    }
+    for (service, groups) in &declared {
+        let seen = emitted.get(service);
+        let missing = groups.keys().filter(|key| !seen.is_some_and(|seen| seen.contains_key(*key)));
+        faults.extend(missing.map(|key| format!("{service}: {key} is declared, never emitted")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h1_h5_s10_a_trace_goes_through_all_services_and_logs_belong_to_it() {
+    let received = run(Breaks::default(), 30.0, |received| {
+        let spans = spans(received);
+        let exports = spans.iter().filter(|(_, span)| span.name == "vm.export");
+        exports.clone().count() > 3
+            && exports.clone().all(|(_, export)| reaches(&spans, &export.trace_id).len() >= 4)
+            && !received.metrics.is_empty()
+    })
+    .await;
+    let received = received.lock().unwrap();
+    let spans = spans(&received);
+    let ids: BTreeSet<_> = spans.iter().map(|(_, span)| span.span_id.clone()).collect();
+    for (_, export) in spans.iter().filter(|(_, span)| span.name == "vm.export") {
+        let services = reaches(&spans, &export.trace_id);
+        assert!(services.contains("hypeman") && services.contains("ghostworks"), "{services:?}");
+    }
+    let known = |trace: &[u8], span: &[u8]| {
+        ids.contains(span) && spans.iter().any(|(_, s)| s.trace_id == trace && s.span_id == span)
+    };
+    let mut logs = 0;
+    for records in received.logs.iter().flat_map(|logs| &logs.scope_logs) {
+        for record in &records.log_records {
+            assert!(known(&record.trace_id, &record.span_id), "a log without its span: {record:?}");
+            logs += 1;
+        }
+    }
+    assert!(logs > 10, "{logs} logs");
+
+    let resources = received.traces.iter().map(|spans| &spans.resource);
+    let resources = resources.chain(received.metrics.iter().map(|metrics| &metrics.resource));
+    let mut identities: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for resource in resources.chain(received.logs.iter().map(|logs| &logs.resource)) {
+        let resource = resource.as_ref().unwrap();
+        let attributes = resource.attributes.iter().map(|attribute| format!("{attribute:?}"));
+        let same: BTreeSet<_> = attributes.collect();
+        identities.entry(service(resource)).or_default().insert(format!("{same:?}"));
+    }
+    assert_eq!(identities.len(), 4);
+    assert!(identities.values().all(|same| same.len() == 1), "{identities:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h6_g7_without_a_receiver_the_fleet_runs_and_stops() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let settings = Settings {
+        otlp: format!("http://{unused}"),
+        seed: 1,
+        rate: 20.0,
+        breaks: Breaks::default(),
+    };
+    let fleet = Fleet::start(&settings).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    fleet.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// Runs the fleet until `enough` was received, or the deadline is over, then stops it.
+async fn run(breaks: Breaks, rate: f64, enough: impl Fn(&Received) -> bool) -> Shared {
+    let (address, received) = receiver::start().await;
+    let settings = Settings { otlp: format!("http://{address}"), seed: 3, rate, breaks };
+    let fleet = Fleet::start(&settings).await.unwrap();
+    let start = Instant::now();
+    while start.elapsed() < DEADLINE && !enough(&received.lock().unwrap()) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    fleet.stop().await;
+    received
+}
+
+fn emitted(received: &Received) -> BTreeMap<String, Emitted> {
+    let mut services: BTreeMap<String, Emitted> = BTreeMap::new();
+    let mut add = |service: String, key: String, attributes: &[KeyValue]| {
+        let keys = attributes.iter().map(|attribute| attribute.key.clone());
+        services.entry(service).or_default().entry(key).or_default().extend(keys);
+    };
+    for (service, span) in spans(received) {
+        let kind = ["", "internal", "server", "client"][span.kind as usize];
+        add(service, format!("span {kind} {}", span.name), &span.attributes);
+    }
+    for logs in &received.logs {
+        let service = service(logs.resource.as_ref().unwrap());
+        for record in logs.scope_logs.iter().flat_map(|logs| &logs.log_records) {
+            let body = record.body.as_ref().and_then(|body| body.value.as_ref());
+            add(service.clone(), format!("log {}", message(&text(body))), &record.attributes);
+        }
+    }
+    for metrics in &received.metrics {
+        let service = service(metrics.resource.as_ref().unwrap());
+        for metric in metrics.scope_metrics.iter().flat_map(|metrics| &metrics.metrics) {
+            let (instrument, attributes) = shape(metric.data.as_ref().unwrap());
+            let key = format!("{instrument} {} {}", metric.name, metric.unit);
+            add(service.clone(), key, &attributes);
+        }
+    }
+    services
+}
+
+fn shape(data: &Data) -> (&'static str, Vec<KeyValue>) {
+    let numbers = |points: &[opentelemetry_proto::tonic::metrics::v1::NumberDataPoint]| {
+        points.iter().flat_map(|point| point.attributes.clone()).collect()
+    };
+    match data {
+        Data::Gauge(gauge) => ("gauge", numbers(&gauge.data_points)),
+        Data::Sum(sum) if sum.is_monotonic => ("counter", numbers(&sum.data_points)),
+        Data::Sum(sum) => ("updowncounter", numbers(&sum.data_points)),
+        Data::Histogram(histogram) => {
+            let points = histogram.data_points.iter();
+            ("histogram", points.flat_map(|point| point.attributes.clone()).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn spans(received: &Received) -> Vec<(String, Span)> {
+    let mut found = Vec::new();
+    for spans in &received.traces {
+        let service = service(spans.resource.as_ref().unwrap());
+        let all = spans.scope_spans.iter().flat_map(|spans| &spans.spans);
+        found.extend(all.map(|span| (service.clone(), span.clone())));
+    }
+    found
+}
+
+/// The services that a trace went through.
+fn reaches(spans: &[(String, Span)], trace_id: &[u8]) -> BTreeSet<String> {
+    let of_trace = spans.iter().filter(|(_, span)| span.trace_id == trace_id);
+    of_trace.map(|(service, _)| service.clone()).collect()
+}
+
+fn service(resource: &Resource) -> String {
+    let name = resource.attributes.iter().find(|attribute| attribute.key == "service.name");
+    text(name.and_then(|name| name.value.as_ref()).and_then(|value| value.value.as_ref()))
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::StringValue(text)) => text.clone(),
+        other => panic!("text is expected, not {other:?}"),
+    }
+}
+
+/// The message in a line, whichever way the service writes lines.
+fn message(line: &str) -> String {
+    if let Some((_, rest)) = line.split_once("msg=\"") {
+        return rest.split('"').next().unwrap_or_default().to_owned();
+    }
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(fields) => fields["event"].as_str().unwrap_or_default().to_owned(),
+        Err(_) => line.to_owned(),
+    }
+}
