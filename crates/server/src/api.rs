@@ -23,6 +23,9 @@ use trefoil_query::{Error, ErrorKind, Limits};
 use trefoil_store::{Snapshot, Store, Tally};
 
 use crate::config::Config;
+use crate::pipeline::Pipeline;
+use crate::receive::admission::Admission;
+use crate::receive::{self, allow_origins};
 use crate::selfmon::Counters;
 use crate::web;
 
@@ -37,6 +40,12 @@ pub(crate) struct AppState {
     pub(crate) config: Config,
     /// What the server counts about itself.
     pub(crate) counters: Arc<Counters>,
+    /// The way into the store.
+    pub(crate) pipeline: Pipeline,
+    /// How much may be in flight on its way in.
+    pub(crate) admission: Admission,
+    /// When the process started, in Unix nanoseconds.
+    pub(crate) started_ns: i64,
     /// One permit per running query.
     queries: Arc<Semaphore>,
     /// Queries that wait for a permit.
@@ -101,14 +110,20 @@ const WAITING_PER_PERMIT: usize = 16;
 
 impl AppState {
     /// The state of a server over an open store.
-    pub(crate) fn new(
-        store: Arc<Store>,
-        clock: Clock,
-        config: Config,
-        counters: Arc<Counters>,
-    ) -> Self {
-        let queries = Arc::new(Semaphore::new(config.query_concurrency));
-        AppState { store, clock, config, counters, queries, waiting: AtomicUsize::new(0) }
+    pub(crate) fn new(store: Arc<Store>, clock: Clock, config: Config) -> Self {
+        let counters = Arc::new(Counters::default());
+        let pipeline = Pipeline::new(Arc::clone(&store), &config, Arc::clone(&counters));
+        AppState {
+            store,
+            started_ns: clock.now_ns(),
+            clock,
+            counters,
+            pipeline,
+            admission: Admission::new(config.memory_bytes),
+            queries: Arc::new(Semaphore::new(config.query_concurrency)),
+            waiting: AtomicUsize::new(0),
+            config,
+        }
     }
 
     /// Runs a query on a thread of its own, over a snapshot of what is acknowledged now.
@@ -178,8 +193,7 @@ impl AppState {
     #[cfg(test)]
     pub(crate) fn for_tests(store: Store, now_ns: i64) -> Arc<AppState> {
         let clock = Clock::Manual(AtomicI64::new(now_ns));
-        let counters = Arc::new(Counters::default());
-        Arc::new(AppState::new(Arc::new(store), clock, Config::for_tests(), counters))
+        Arc::new(AppState::new(Arc::new(store), clock, Config::for_tests()))
     }
 }
 
@@ -225,26 +239,39 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Everything the main port answers, but for OTLP.
+/// Everything the main port answers.
 pub(crate) fn router(state: &Arc<AppState>) -> Router {
-    Router::new()
+    let router = Router::new()
         .nest("/api/v1", prometheus::routes())
         .nest("/prometheus/api/v1", prometheus::routes())
         .nest("/loki/api/v1", loki::routes())
         .nest("/tempo/api", tempo::routes())
         .nest("/jaeger/api", jaeger::routes())
         .nest("/ui/api", ui::routes())
+        .merge(receive::routes())
         .merge(health::routes())
         .merge(web::routes())
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
-        .with_state(Arc::clone(state))
+        .fallback(receive::not_found)
+        .with_state(Arc::clone(state));
+    allow_origins(router, &state.config.cors_origins)
+}
+
+/// What the OTLP ports answer, both alike.
+pub(crate) fn otlp_router(state: &Arc<AppState>) -> Router {
+    let router = Router::new()
+        .merge(receive::routes())
+        .merge(health::routes())
+        .fallback(receive::not_found)
+        .with_state(Arc::clone(state));
+    allow_origins(router, &state.config.cors_origins)
 }
 
 /// The systems whose own ports `--standard-ports` opens: name, port, what answers there.
 pub(crate) fn standard_ports(state: &Arc<AppState>) -> [(&'static str, u16, Router); 4] {
     let at_root = |prefix: &str, routes: Router<Arc<AppState>>| {
         let router = Router::new().nest(prefix, routes).merge(health::routes());
-        router.with_state(Arc::clone(state))
+        allow_origins(router.with_state(Arc::clone(state)), &state.config.cors_origins)
     };
     [
         ("Prometheus", 9090, at_root("/api/v1", prometheus::routes())),

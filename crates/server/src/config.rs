@@ -33,6 +33,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "service.name,service.namespace,service.instance.id,deployment.environment.name",
         "resource attributes that become labels of every series",
     ),
+    flag("promote-scope", "BOOL", "false", "whether scopes become labels otel_scope_… of series"),
     flag("print-config", "", "", "print each value and where it came from, then exit"),
 ];
 
@@ -76,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) cors_origins: Vec<String>,
     /// Resource attributes that become labels of every series.
     pub(crate) promoted_attributes: Vec<String>,
+    /// Whether the scope's name, version and attributes become labels.
+    pub(crate) promote_scope: bool,
 }
 
 /// Below this nothing useful fits: heads, one request in flight, one query.
@@ -118,6 +121,7 @@ impl Config {
             query_bytes_max: values.read("query-bytes", size)?,
             cors_origins: values.read("cors-origin", list)?,
             promoted_attributes: values.read("promote-resource-attributes", list)?,
+            promote_scope: values.switch("promote-scope")?,
         };
         // A request in flight needs its body, its decoded form and its batch.
         if config.body_bytes_max as u64 > config.memory_bytes / 8 {

@@ -5,7 +5,6 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trefoil_store::{Settings, Store};
@@ -14,7 +13,6 @@ use crate::api::{self, AppState, Clock};
 use crate::config::Config;
 use crate::console::say;
 use crate::listen;
-use crate::selfmon::Counters;
 
 /// How often the store does its housekeeping.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,8 +47,7 @@ impl Running {
         let otlp_grpc = bind_optional(config.otlp_grpc, "--otlp-grpc").await?;
         let otlp_http = bind_optional(config.otlp_http, "--otlp-http").await?;
         let store = Arc::new(open_store(&config).await?);
-        let counters = Arc::new(Counters::default());
-        let state = Arc::new(AppState::new(store, Clock::System, config, counters));
+        let state = Arc::new(AppState::new(store, Clock::System, config));
 
         let (stop, stopped) = watch::channel(false);
         let mut running = Running {
@@ -67,10 +64,18 @@ impl Running {
             running.open_standard_ports(&stopped).await?;
         }
         if let Some(listener) = otlp_grpc {
-            running.ports.spawn(listen::serve(listener, Router::new(), stopped.clone()));
+            running.ports.spawn(listen::serve(
+                listener,
+                api::otlp_router(&running.state),
+                stopped.clone(),
+            ));
         }
         if let Some(listener) = otlp_http {
-            running.ports.spawn(listen::serve(listener, Router::new(), stopped.clone()));
+            running.ports.spawn(listen::serve(
+                listener,
+                api::otlp_router(&running.state),
+                stopped.clone(),
+            ));
         }
         let main = api::router(&running.state);
         running.ports.spawn(listen::serve(http, main, stopped));

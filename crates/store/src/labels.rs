@@ -151,6 +151,23 @@ impl LabelsBuilder {
         Some(&self.pairs[at].1)
     }
 
+    /// All pairs set so far, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
+    /// Number of labels set so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// True if none is set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
     /// Removes all labels for which `keep` is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         self.pairs.retain(|(n, v)| keep(n, v));

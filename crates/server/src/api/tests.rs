@@ -4,7 +4,7 @@ fn state(change: impl FnOnce(&mut Config)) -> AppState {
     let mut config = Config::for_tests();
     change(&mut config);
     let store = Arc::new(Store::in_memory(trefoil_store::Settings::default()));
-    AppState::new(store, Clock::Manual(AtomicI64::new(0)), config, Arc::new(Counters::default()))
+    AppState::new(store, Clock::Manual(AtomicI64::new(0)), config)
 }
 
 /// Works until it is told to stop, as a scan does.
@@ -16,7 +16,6 @@ fn endless(limits: &Limits<'_>) -> Result<(), Error> {
 }
 
 #[tokio::test]
-#[ignore = "needs the store"]
 async fn a_query_past_its_deadline_is_cancelled_and_its_thread_ends() {
     let state = state(|_| {});
     let limit = Some(Duration::from_millis(20));
@@ -27,7 +26,6 @@ async fn a_query_past_its_deadline_is_cancelled_and_its_thread_ends() {
 }
 
 #[tokio::test]
-#[ignore = "needs the store"]
 async fn a_query_whose_client_has_gone_is_cancelled() {
     let state = state(|config| config.query_concurrency = 1);
     let (started, running) = tokio::sync::oneshot::channel();
@@ -44,7 +42,6 @@ async fn a_query_whose_client_has_gone_is_cancelled() {
 }
 
 #[tokio::test]
-#[ignore = "needs the store"]
 async fn a_query_stops_at_its_limit_of_bytes() {
     let state = state(|config| config.query_bytes_max = 10);
     let ask = |bytes| state.ask(Api::Ui, None, move |_, limits| Ok(limits.tally.add(1, bytes)?));
@@ -53,7 +50,6 @@ async fn a_query_stops_at_its_limit_of_bytes() {
 }
 
 #[tokio::test]
-#[ignore = "needs the store"]
 async fn too_many_waiting_queries_are_refused() {
     let state = state(|config| config.query_concurrency = 1);
     state.waiting.store(WAITING_PER_PERMIT, Relaxed);
@@ -63,7 +59,6 @@ async fn too_many_waiting_queries_are_refused() {
 }
 
 #[tokio::test]
-#[ignore = "needs the store"]
 async fn a_panic_in_a_query_is_an_error_of_that_query() {
     let state = state(|_| {});
     let error =

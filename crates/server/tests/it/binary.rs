@@ -74,7 +74,7 @@ impl Server {
         }
         // What it says later goes to the test's own output.
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| eprintln!("  | {line}"))
+            lines.map_while(Result::ok).for_each(|line| eprintln!("  | {line}"));
         });
         let address = |word: &str| {
             let line = banner.iter().find(|line| line.contains(word)).unwrap();

@@ -64,7 +64,6 @@ fn print_config_shows_each_value_and_its_origin() {
 }
 
 #[test]
-#[ignore = "needs the store"]
 fn serve_starts_answers_and_stops() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]);

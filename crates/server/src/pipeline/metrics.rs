@@ -1,0 +1,540 @@
+//! Data points, translated to Prometheus series as Prometheus's own OTLP endpoint does by
+//! default, and more: deltas are summed up, resource attributes that people ask by become
+//! labels, `target_info` has the others.
+
+pub(crate) mod delta;
+mod exponential;
+mod name;
+mod series;
+
+use trefoil_store::model::{Exemplar, Metadata, MetricKind, STALE_NAN, Sample, SampleValue};
+use trefoil_store::{Batch, Labels, LabelsBuilder, ResourceIndex, ScopeIndex, SeriesIndex};
+use trefoil_wire::otlp::metrics as wire;
+use trefoil_wire::protobuf::{Error, Repeated};
+
+use super::attribute::{check_name, resource, scope};
+use super::refusal::ItemError;
+use super::{Intake, Pipeline};
+use delta::{Added, Step, Totals};
+use exponential::Exponential;
+use name::Shape;
+use series::Base;
+
+/// Buckets of one explicit-bounds histogram; each becomes a series.
+const BUCKETS_MAX: usize = 1024;
+/// Exemplars of one data point that are kept.
+const EXEMPLARS_MAX: usize = 64;
+
+/// Puts the data points of a request into the batch. What was added to running totals is
+/// given back, to be taken back if the batch is not stored.
+///
+/// # Errors
+/// The request is damaged.
+pub(super) fn translate(
+    pipeline: &Pipeline,
+    request: &[u8],
+    intake: &mut Intake<'_>,
+    added: &mut Vec<Added>,
+) -> Result<(), Error> {
+    for resource_metrics in wire::ExportRequest::new(request)?.resource_metrics {
+        let resource_metrics = resource_metrics?;
+        let home = resource(resource_metrics.resource.as_ref(), resource_metrics.schema_url)
+            .and_then(|resource| {
+                let base = Base::new(&resource, &pipeline.promoted)?;
+                Ok((intake.batch.resource(&resource), base))
+            });
+        let mut latest_ms = None;
+        for scope_metrics in resource_metrics.scope_metrics {
+            let scope_metrics = scope_metrics?;
+            let place = home.as_ref().map_err(|error| *error).and_then(|(resource, base)| {
+                let scope = scope(scope_metrics.scope.as_ref(), scope_metrics.schema_url)?;
+                let base =
+                    if pipeline.promote_scope { base.with_scope(&scope)? } else { base.clone() };
+                Ok((*resource, intake.batch.scope(&scope), base))
+            });
+            for metric in scope_metrics.metrics {
+                let metric = match metric {
+                    Ok(metric) => metric,
+                    // Its points cannot be counted; the metric counts as one.
+                    Err(error) => {
+                        intake.received += 1;
+                        intake.refusals.refuse(error.into(), 1, "")?;
+                        continue;
+                    }
+                };
+                let count = points(&metric.data);
+                intake.received += count;
+                let (resource, scope, base) = match &place {
+                    Ok(place) => place,
+                    Err(error) => {
+                        intake.refusals.refuse(*error, count, metric.name)?;
+                        continue;
+                    }
+                };
+                let mut family = Family {
+                    totals: &pipeline.totals,
+                    retention: pipeline.retention.metrics,
+                    place: (*resource, *scope),
+                    base,
+                    metric: &metric,
+                    name: String::new(),
+                    latest_ms: &mut latest_ms,
+                    added,
+                };
+                if let Err(error) = family.translate(intake)? {
+                    intake.refusals.refuse(error, count, metric.name)?;
+                }
+            }
+        }
+        if let (Ok((resource, base)), Some(time_ms)) = (&home, latest_ms) {
+            target_info(&mut intake.batch, *resource, base, time_ms);
+        }
+    }
+    Ok(())
+}
+
+/// Number of data points of a metric; a metric of unknown kind counts as one item.
+fn points(data: &wire::Data<'_>) -> u64 {
+    (match data {
+        wire::Data::Empty => 1,
+        wire::Data::Gauge(points) => points.len(),
+        wire::Data::Sum(sum) => sum.data_points.len(),
+        wire::Data::Histogram(histogram) => histogram.data_points.len(),
+        wire::Data::ExponentialHistogram(histogram) => histogram.data_points.len(),
+        wire::Data::Summary(points) => points.len(),
+    }) as u64
+}
+
+/// The resource attributes that are no labels of the series, as the labels of a series
+/// `target_info` with the value 1. Like Prometheus: only for a resource with an identity
+/// and something else to tell.
+fn target_info(batch: &mut Batch, resource: ResourceIndex, base: &Base, time_ms: i64) {
+    if let Some(labels) = base.target_info() {
+        let scope = batch.scope(&trefoil_store::model::Scope::default());
+        let series = batch.series(resource, scope, &labels);
+        let value = SampleValue::Float(1.0);
+        batch.sample(series, &Sample { time_ms, start_ms: 0, value });
+        let help = "Target metadata".to_owned();
+        let metadata = Metadata { kind: MetricKind::Gauge, unit: String::new(), help };
+        batch.metadata("target_info", &metadata);
+    }
+}
+
+/// How a sum or histogram relates to the points before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Temporality {
+    Delta,
+    Cumulative,
+}
+
+fn temporality(number: i32) -> Result<Temporality, ItemError> {
+    match number {
+        1 => Ok(Temporality::Delta),
+        2 => Ok(Temporality::Cumulative),
+        _ => Err(ItemError::Rule("temporality_unspecified")),
+    }
+}
+
+/// One metric on its way to the batch.
+struct Family<'f, 'a> {
+    totals: &'f Totals,
+    retention: Option<std::time::Duration>,
+    place: (ResourceIndex, ScopeIndex),
+    base: &'f Base,
+    metric: &'f wire::Metric<'a>,
+    /// The translated name.
+    name: String,
+    /// Latest time of any sample of the resource.
+    latest_ms: &'f mut Option<i64>,
+    added: &'f mut Vec<Added>,
+}
+
+/// What every kind of data point has.
+struct Common {
+    labels: LabelsBuilder,
+    time_ms: i64,
+    start_ms: i64,
+    /// There is no value: the series ended.
+    is_stale: bool,
+}
+
+impl<'a> Family<'_, 'a> {
+    /// Translates the metric. The inner error refuses all its points, the outer one the
+    /// request.
+    fn translate(&mut self, intake: &mut Intake<'_>) -> Result<Result<(), ItemError>, Error> {
+        let metric = *self.metric;
+        let kind = match self.prepare() {
+            Ok(kind) => kind,
+            Err(error) => return Ok(Err(error)),
+        };
+        let before = intake.refusals.total();
+        let total = points(&metric.data);
+        let read = match metric.data {
+            wire::Data::Sum(sum) => temporality(sum.aggregation_temporality),
+            wire::Data::Histogram(histogram) => temporality(histogram.aggregation_temporality),
+            wire::Data::ExponentialHistogram(histogram) => {
+                temporality(histogram.aggregation_temporality)
+            }
+            _ => Ok(Temporality::Cumulative),
+        };
+        let temporality = match read {
+            Ok(temporality) => temporality,
+            Err(error) => return Ok(Err(error)),
+        };
+        match metric.data {
+            // `prepare` refused it.
+            wire::Data::Empty => {}
+            wire::Data::Gauge(points)
+            | wire::Data::Sum(wire::Points { data_points: points, .. }) => {
+                self.each(intake, points, |family, intake, point| {
+                    family.number(intake, &point, temporality)
+                })?;
+            }
+            wire::Data::Histogram(histogram) => {
+                self.each(intake, histogram.data_points, |family, intake, point| {
+                    family.histogram(intake, &point, temporality)
+                })?;
+            }
+            wire::Data::ExponentialHistogram(histogram) => {
+                self.each(intake, histogram.data_points, |family, intake, point| {
+                    family.exponential(intake, &point, temporality)
+                })?;
+            }
+            wire::Data::Summary(points) => {
+                self.each(intake, points, |family, intake, point| family.summary(intake, &point))?;
+            }
+        }
+        if intake.refusals.total() - before < total {
+            let unit = metric.unit.to_owned();
+            let metadata = Metadata { kind, unit, help: metric.description.to_owned() };
+            intake.batch.metadata(&self.name, &metadata);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Translates the name and says what kind of family it is.
+    fn prepare(&mut self) -> Result<MetricKind, ItemError> {
+        check_name(self.metric.name)?;
+        check_name(self.metric.unit)?;
+        let (shape, kind) = match &self.metric.data {
+            wire::Data::Empty => return Err(ItemError::Rule("no_data")),
+            wire::Data::Gauge(_) => (Shape::Gauge, MetricKind::Gauge),
+            wire::Data::Sum(sum) if sum.is_monotonic => (Shape::Counter, MetricKind::Counter),
+            wire::Data::Sum(_) => (Shape::Other, MetricKind::Gauge),
+            wire::Data::Histogram(_) | wire::Data::ExponentialHistogram(_) => {
+                (Shape::Other, MetricKind::Histogram)
+            }
+            wire::Data::Summary(_) => (Shape::Other, MetricKind::Summary),
+        };
+        let name = name::translate(self.metric.name, self.metric.unit, shape);
+        self.name = name.ok_or(ItemError::Rule("empty_name"))?;
+        Ok(kind)
+    }
+
+    /// Runs `translate` on each point; a refused one keeps the others.
+    fn each<T: trefoil_wire::protobuf::Decode<'a>>(
+        &mut self,
+        intake: &mut Intake<'_>,
+        points: Repeated<'a, T>,
+        mut translate: impl FnMut(&mut Self, &mut Intake<'_>, T) -> Result<(), ItemError>,
+    ) -> Result<(), Error> {
+        for point in points {
+            let result = match point {
+                Ok(point) => translate(self, intake, point),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = result {
+                intake.refusals.refuse(error, 1, self.metric.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn common(
+        &self,
+        intake: &mut Intake<'_>,
+        attributes: trefoil_wire::otlp::common::Attributes<'_>,
+        (start_ns, time_ns): (u64, u64),
+        flags: u32,
+    ) -> Result<Common, ItemError> {
+        let time_ms = intake.check_time(time_ns, self.retention)? / 1_000_000;
+        Ok(Common {
+            labels: self.base.with_attributes(attributes)?,
+            time_ms,
+            start_ms: i64::try_from(start_ns / 1_000_000).unwrap_or(0),
+            is_stale: flags & wire::NO_RECORDED_VALUE != 0,
+        })
+    }
+
+    /// Adds a sample to the series with these labels.
+    fn put(
+        &mut self,
+        batch: &mut Batch,
+        common: &Common,
+        labels: &Labels,
+        value: f64,
+    ) -> SeriesIndex {
+        let value = if common.is_stale { STALE_NAN } else { value };
+        self.put_value(batch, common, labels, SampleValue::Float(value))
+    }
+
+    fn put_value(
+        &mut self,
+        batch: &mut Batch,
+        common: &Common,
+        labels: &Labels,
+        value: SampleValue,
+    ) -> SeriesIndex {
+        let (resource, scope) = self.place;
+        let series = batch.series(resource, scope, labels);
+        let (time_ms, start_ms) = (common.time_ms, common.start_ms);
+        batch.sample(series, &Sample { time_ms, start_ms, value });
+        *self.latest_ms = Some(self.latest_ms.map_or(time_ms, |latest| latest.max(time_ms)));
+        series
+    }
+
+    fn number(
+        &mut self,
+        intake: &mut Intake<'_>,
+        point: &wire::NumberPoint<'_>,
+        temporality: Temporality,
+    ) -> Result<(), ItemError> {
+        let times = (point.start_time_unix_nano, point.time_unix_nano);
+        let mut common = self.common(intake, point.attributes, times, point.flags)?;
+        let mut value = match point.value {
+            Some(value) => value.as_f64(),
+            None if common.is_stale => 0.0,
+            None => return Err(ItemError::Rule("no_value")),
+        };
+        let exemplars = exemplars(point.exemplars)?;
+        common.labels.set("__name__", &self.name);
+        let labels = common.labels.build();
+        if temporality == Temporality::Delta && !common.is_stale {
+            let mut values = [value];
+            self.add_to_total(&labels, &mut common, 0, &mut values)?;
+            value = values[0];
+        }
+        let series = self.put(&mut intake.batch, &common, &labels, value);
+        for exemplar in &exemplars {
+            intake.batch.exemplar(series, exemplar);
+        }
+        Ok(())
+    }
+
+    fn add_to_total(
+        &mut self,
+        key: &Labels,
+        common: &mut Common,
+        layout: u64,
+        values: &mut [f64],
+    ) -> Result<(), ItemError> {
+        let step = Step { start_ms: common.start_ms, time_ms: common.time_ms, layout };
+        let (start_ms, added) =
+            self.totals.add(key, step, values).map_err(delta::Refused::reason)?;
+        common.start_ms = start_ms;
+        self.added.push(added);
+        Ok(())
+    }
+
+    /// A histogram with explicit bounds: `_bucket` series with cumulated counts, `_count`,
+    /// and `_sum` if there is one.
+    fn histogram(
+        &mut self,
+        intake: &mut Intake<'_>,
+        point: &wire::HistogramPoint<'_>,
+        temporality: Temporality,
+    ) -> Result<(), ItemError> {
+        let times = (point.start_time_unix_nano, point.time_unix_nano);
+        let mut common = self.common(intake, point.attributes, times, point.flags)?;
+        let bounds = bounds(point)?;
+        // count, sum, then the buckets: one list, because deltas are added all together.
+        let mut values = vec![point.count as f64, point.sum.unwrap_or(0.0)];
+        for count in point.bucket_counts.iter().take(BUCKETS_MAX + 2) {
+            values.push(count? as f64);
+        }
+        let buckets = values.len() - 2;
+        if buckets > BUCKETS_MAX {
+            return Err(ItemError::Rule("too_many_buckets"));
+        }
+        if buckets != bounds.len() + 1 && !(buckets == 0 && bounds.is_empty()) && !common.is_stale {
+            return Err(ItemError::Rule("bucket_mismatch"));
+        }
+        let exemplars = exemplars(point.exemplars)?;
+        if temporality == Temporality::Delta && !common.is_stale {
+            common.labels.set("__name__", &self.name);
+            let key = common.labels.build();
+            let layout = layout(&bounds, point.sum.is_some());
+            self.add_to_total(&key, &mut common, layout, &mut values)?;
+        }
+        let series = self.buckets(&mut intake.batch, &mut common, &bounds, &values);
+        for exemplar in &exemplars {
+            let at = bounds.partition_point(|bound| *bound < exemplar.value);
+            intake.batch.exemplar(series[at], exemplar);
+        }
+        common.labels.set("__name__", &format!("{}_count", self.name));
+        let labels = common.labels.build();
+        self.put(&mut intake.batch, &common, &labels, values[0]);
+        if point.sum.is_some() {
+            common.labels.set("__name__", &format!("{}_sum", self.name));
+            let labels = common.labels.build();
+            self.put(&mut intake.batch, &common, &labels, values[1]);
+        }
+        Ok(())
+    }
+
+    /// The `_bucket` series, the last of them `+Inf`.
+    fn buckets(
+        &mut self,
+        batch: &mut Batch,
+        common: &mut Common,
+        bounds: &[f64],
+        values: &[f64],
+    ) -> Vec<SeriesIndex> {
+        common.labels.set("__name__", &format!("{}_bucket", self.name));
+        let mut series = Vec::with_capacity(bounds.len() + 1);
+        let mut cumulated = 0.0;
+        for (i, bound) in bounds.iter().enumerate() {
+            cumulated += values.get(2 + i).copied().unwrap_or(0.0);
+            common.labels.set("le", &shortest(*bound));
+            let labels = common.labels.build();
+            series.push(self.put(batch, common, &labels, cumulated));
+        }
+        common.labels.set("le", "+Inf");
+        let labels = common.labels.build();
+        series.push(self.put(batch, common, &labels, values[0]));
+        common.labels.set("le", "");
+        series
+    }
+
+    /// An exponential histogram: samples of a native histogram.
+    fn exponential(
+        &mut self,
+        intake: &mut Intake<'_>,
+        point: &wire::ExponentialHistogramPoint<'_>,
+        temporality: Temporality,
+    ) -> Result<(), ItemError> {
+        let times = (point.start_time_unix_nano, point.time_unix_nano);
+        let mut common = self.common(intake, point.attributes, times, point.flags)?;
+        common.labels.set("__name__", &self.name);
+        let labels = common.labels.build();
+        if common.is_stale {
+            self.put(&mut intake.batch, &common, &labels, STALE_NAN);
+            return Ok(());
+        }
+        let exemplars = exemplars(point.exemplars)?;
+        let mut histogram = Exponential::read(point)?;
+        if temporality == Temporality::Delta {
+            let step = Step { start_ms: common.start_ms, time_ms: common.time_ms, layout: 0 };
+            let (start_ms, added) = self
+                .totals
+                .add_exponential(&labels, step, &mut histogram)
+                .map_err(delta::Refused::reason)?;
+            common.start_ms = start_ms;
+            self.added.push(added);
+        }
+        let value = SampleValue::Histogram(Box::new(histogram.to_native()));
+        let series = self.put_value(&mut intake.batch, &common, &labels, value);
+        for exemplar in &exemplars {
+            intake.batch.exemplar(series, exemplar);
+        }
+        Ok(())
+    }
+
+    /// A summary: one series per quantile, `_sum` and `_count`.
+    fn summary(
+        &mut self,
+        intake: &mut Intake<'_>,
+        point: &wire::SummaryPoint<'_>,
+    ) -> Result<(), ItemError> {
+        let times = (point.start_time_unix_nano, point.time_unix_nano);
+        let mut common = self.common(intake, point.attributes, times, point.flags)?;
+        if point.quantile_values.len() > BUCKETS_MAX {
+            return Err(ItemError::Rule("too_many_buckets"));
+        }
+        let quantiles: Vec<_> = point.quantile_values.iter().collect::<Result<_, _>>()?;
+        for (suffix, value) in [("_count", point.count as f64), ("_sum", point.sum)] {
+            common.labels.set("__name__", &format!("{}{suffix}", self.name));
+            let labels = common.labels.build();
+            self.put(&mut intake.batch, &common, &labels, value);
+        }
+        common.labels.set("__name__", &self.name);
+        for at in quantiles {
+            common.labels.set("quantile", &shortest(at.quantile));
+            let labels = common.labels.build();
+            self.put(&mut intake.batch, &common, &labels, at.value);
+        }
+        Ok(())
+    }
+}
+
+/// The explicit bounds without a last `+Inf`, which some senders add.
+fn bounds(point: &wire::HistogramPoint<'_>) -> Result<Vec<f64>, ItemError> {
+    let mut bounds = Vec::new();
+    for bound in point.explicit_bounds {
+        let bound = bound?;
+        if bounds.len() == BUCKETS_MAX {
+            return Err(ItemError::Rule("too_many_buckets"));
+        }
+        if bound.is_nan() || bounds.last().is_some_and(|last| *last >= bound) {
+            return Err(ItemError::Rule("bounds_not_ascending"));
+        }
+        bounds.push(bound);
+    }
+    Ok(bounds)
+}
+
+/// Tells histograms with other bounds apart (FNV-1a over their bits).
+fn layout(bounds: &[f64], has_sum: bool) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ u64::from(has_sum);
+    for byte in bounds.iter().flat_map(|bound| bound.to_bits().to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+/// A bound or quantile as Prometheus writes it in a label: shortest, without exponent.
+fn shortest(number: f64) -> String {
+    if number == f64::INFINITY {
+        "+Inf".to_owned()
+    } else if number == f64::NEG_INFINITY {
+        "-Inf".to_owned()
+    } else {
+        number.to_string()
+    }
+}
+
+/// Characters of an exemplar's labels together, as OpenMetrics allows. Ids come first;
+/// what of the attributes does not fit is left out, all together.
+const EXEMPLAR_CHARS_MAX: usize = 128;
+
+fn exemplars(views: Repeated<'_, wire::Exemplar<'_>>) -> Result<Vec<Exemplar>, ItemError> {
+    let mut exemplars = Vec::new();
+    for view in views.iter().take(EXEMPLARS_MAX) {
+        let view = view?;
+        let Some(value) = view.value else { continue };
+        let mut labels = LabelsBuilder::default();
+        if let Some(id) = view.trace_id() {
+            labels.set("trace_id", &hex(&id));
+        }
+        if let Some(id) = view.span_id() {
+            labels.set("span_id", &hex(&id));
+        }
+        let with_ids = labels.build();
+        series::set_attributes(&mut labels, view.filtered_attributes)?;
+        let all = labels.build();
+        let chars: usize = all.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum();
+        exemplars.push(Exemplar {
+            time_ms: i64::try_from(view.time_unix_nano / 1_000_000).unwrap_or(0),
+            value: value.as_f64(),
+            labels: if chars <= EXEMPLAR_CHARS_MAX { all } else { with_ids },
+        });
+    }
+    Ok(exemplars)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
