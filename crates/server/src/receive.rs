@@ -149,15 +149,36 @@ fn store(state: &AppState, mut export: Export) -> Result<Outcome, Refusal> {
     let body = decompress(state, &mut export)?;
     let body = match export.content {
         Content::Protobuf => body,
-        Content::Json => {
-            let mut writer = Writer::new();
-            json::to_protobuf(export.signal.schema(), &body, &mut writer)
-                .map_err(|error| Refusal::Bad(error.to_string()))?;
-            Bytes::from(writer.into_bytes())
-        }
+        Content::Json => Bytes::from(from_json(export.signal, &body)?),
     };
     state.counters.signal(export.signal).bytes(body.len() as u64);
     Ok(state.pipeline.export(export.signal, &body, now_ns)?)
+}
+
+/// Translates a request in JSON to protobuf; or several, one per line, as the file exporters
+/// of OpenTelemetry write them. Requests one after the other are one request in protobuf.
+fn from_json(signal: Signal, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut writer = Writer::new();
+    if !is_json_lines(body) {
+        json::to_protobuf(signal.schema(), body, &mut writer)
+            .map_err(|error| Refusal::Bad(error.to_string()))?;
+        return Ok(writer.into_bytes());
+    }
+    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if !line.trim_ascii().is_empty() {
+            json::to_protobuf(signal.schema(), line, &mut writer)
+                .map_err(|error| Refusal::Bad(format!("request on line {}: {error}", at + 1)))?;
+        }
+    }
+    Ok(writer.into_bytes())
+}
+
+/// Whether the first line is an object of its own and more follows.
+fn is_json_lines(body: &[u8]) -> bool {
+    let Some(end) = body.iter().position(|byte| *byte == b'\n') else { return false };
+    let (first, rest) = body.split_at(end);
+    let first = first.trim_ascii();
+    first.starts_with(b"{") && first.ends_with(b"}") && !rest.trim_ascii().is_empty()
 }
 
 /// How much a body usually grows: what is reserved for it before it is known.
