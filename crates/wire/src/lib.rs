@@ -9,5 +9,7 @@ pub mod compression;
 pub mod exposition;
 pub mod grpc;
 pub mod json;
+pub mod loki_push;
 pub mod otlp;
 pub mod protobuf;
+pub mod remote_write;
