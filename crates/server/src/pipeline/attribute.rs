@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use trefoil_store::model::{Attribute, Resource, Scope, Value};
-use trefoil_wire::otlp::common as wire;
+use trefoil_wire::otlp as wire;
 
 use super::refusal::ItemError;
 

@@ -253,7 +253,7 @@ impl<'a> Family<'_, 'a> {
     fn common(
         &self,
         intake: &mut Intake<'_>,
-        attributes: trefoil_wire::otlp::common::Attributes<'_>,
+        attributes: trefoil_wire::otlp::Attributes<'_>,
         (start_ns, time_ns): (u64, u64),
         flags: u32,
     ) -> Result<Common, ItemError> {

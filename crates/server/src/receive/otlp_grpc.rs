@@ -16,7 +16,7 @@ use trefoil_wire::compression::Encoding;
 use trefoil_wire::grpc::{
     Code, FRAME_HEADER_BYTES, FrameError, Status, encode_message, push_frame, split_frame,
 };
-use trefoil_wire::otlp::common::export_response;
+use trefoil_wire::otlp::export_response;
 
 use super::{Content, Export, Refusal, is_grpc, otlp_http};
 use crate::api::AppState;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use trefoil_wire::compression::Encoding;
-use trefoil_wire::otlp::common::export_response;
+use trefoil_wire::otlp::export_response;
 use trefoil_wire::otlp::json;
 
 use super::{Content, Export, RETRY_AFTER, Refusal, is_grpc};

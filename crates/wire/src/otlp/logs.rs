@@ -1,9 +1,8 @@
 //! Log records.
 
-use super::common::{
-    AnyValue, Attributes, RawId, Resource, ResourceWriter, Scope, ScopeWriter, SpanId, TraceId,
-    ValueWriter, write_attribute, write_value,
-};
+use super::attributes::{AnyValue, Attributes, ValueWriter, write_attribute, write_value};
+use super::id::{RawId, SpanId, TraceId};
+use super::origin::{Resource, ResourceWriter, Scope, ScopeWriter};
 use crate::protobuf::{Decode, Reader, Repeated, Result, Writer};
 
 /// `ExportLogsServiceRequest`.

@@ -1,6 +1,8 @@
 //! Metrics of all five kinds.
 
-use super::common::{Attributes, RawId, Resource, Scope, SpanId, TraceId};
+use super::attributes::Attributes;
+use super::id::{RawId, SpanId, TraceId};
+use super::origin::{Resource, Scope};
 use crate::protobuf::{
     Decode, Double, ErrorKind, Field, Fixed64, Reader, Repeated, Result, Scalars, Uint64,
 };

@@ -1,7 +1,6 @@
-use super::common::{AnyValue, Attributes, ExportResponse, export_response};
 use super::metrics::Number;
 use super::metrics::write::{MetricsWriter, Temporality};
-use super::{logs, metrics, schema, trace};
+use super::{AnyValue, Attributes, ExportResponse, export_response, logs, metrics, schema, trace};
 use crate::protobuf::{Decode, Error, ErrorKind, NESTING_MAX, Reader, Writer};
 
 const TRACE: [u8; 16] = [0xaa; 16];

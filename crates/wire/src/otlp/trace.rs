@@ -1,9 +1,8 @@
 //! Spans.
 
-use super::common::{
-    Attributes, RawId, Resource, ResourceWriter, Scope, ScopeWriter, SpanId, TraceId, ValueWriter,
-    write_attribute,
-};
+use super::attributes::{Attributes, ValueWriter, write_attribute};
+use super::id::{RawId, SpanId, TraceId};
+use super::origin::{Resource, ResourceWriter, Scope, ScopeWriter};
 use crate::protobuf::{Decode, Reader, Repeated, Result, Writer};
 
 /// `ExportTraceServiceRequest`; also `TracesData` and Tempo's `Trace`, which have the same fields.

@@ -2,7 +2,7 @@
 
 use trefoil_store::model::{Resource, Scope};
 use trefoil_store::{Labels, LabelsBuilder};
-use trefoil_wire::otlp::common::Attributes;
+use trefoil_wire::otlp::Attributes;
 
 use crate::pipeline::attribute::{attributes, label_name, string, text};
 use crate::pipeline::refusal::ItemError;

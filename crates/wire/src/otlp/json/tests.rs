@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::otlp::{common, logs, metrics, schema, trace};
+use crate::otlp::{AnyValue, logs, metrics, schema, trace};
 use crate::protobuf::{Decode, Repeated};
 
 fn to_bytes(message: &'static Message, json: &str) -> Result<Vec<u8>> {
@@ -119,7 +119,7 @@ fn the_example_of_the_specification_is_understood() {
     assert_eq!(span.end_time_unix_nano, 1_544_712_661_000_000_000);
     assert_eq!((span.kind, span.status.unwrap().code), (2, 2));
     let attribute = span.attributes.iter().next().unwrap().unwrap();
-    assert!(matches!(attribute.value, common::AnyValue::Int(-7)));
+    assert!(matches!(attribute.value, AnyValue::Int(-7)));
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn log_bodies_of_every_type_are_read_from_json() {
     let scope_logs = request.resource_logs.iter().next().unwrap().unwrap().scope_logs;
     let records = scope_logs.iter().next().unwrap().unwrap().log_records;
     let bodies: Vec<_> = records.iter().map(|record| record.unwrap().body).collect();
-    assert!(matches!(bodies[0], Some(common::AnyValue::Str(""))));
-    assert!(matches!(bodies[1], Some(common::AnyValue::Empty)));
+    assert!(matches!(bodies[0], Some(AnyValue::Str(""))));
+    assert!(matches!(bodies[1], Some(AnyValue::Empty)));
     assert!(bodies[2].is_none());
 }

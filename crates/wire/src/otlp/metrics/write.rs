@@ -1,9 +1,9 @@
 //! Writers of metrics.
 
 use super::Number;
-use crate::otlp::common::{
-    ResourceWriter, ScopeWriter, SpanId, TraceId, ValueWriter, write_attribute,
-};
+use crate::otlp::attributes::{ValueWriter, write_attribute};
+use crate::otlp::id::{SpanId, TraceId};
+use crate::otlp::origin::{ResourceWriter, ScopeWriter};
 use crate::protobuf::Writer;
 
 /// Writes an `ExportMetricsServiceRequest`.
