@@ -250,7 +250,7 @@ pub(crate) fn router(state: &Arc<AppState>) -> Router {
         .nest("/ui/api", ui::routes())
         .merge(receive::routes())
         .merge(health::routes())
-        .merge(web::routes())
+        .merge(web::routes(state.config.ui_dir.clone()))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
         .fallback(receive::not_found)
         .with_state(Arc::clone(state));

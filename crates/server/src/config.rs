@@ -34,6 +34,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "resource attributes that become labels of every series",
     ),
     flag("promote-scope", "BOOL", "false", "whether scopes become labels otel_scope_… of series"),
+    flag("ui-dir", "DIR", "", "serve the web app from this folder instead (for its development)"),
     flag("print-config", "", "", "print each value and where it came from, then exit"),
 ];
 
@@ -79,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) promoted_attributes: Vec<String>,
     /// Whether the scope's name, version and attributes become labels.
     pub(crate) promote_scope: bool,
+    /// Folder the web app is served from, if not from the binary.
+    pub(crate) ui_dir: Option<PathBuf>,
 }
 
 /// Below this nothing useful fits: heads, one request in flight, one query.
@@ -122,6 +125,8 @@ impl Config {
             cors_origins: values.read("cors-origin", list)?,
             promoted_attributes: values.read("promote-resource-attributes", list)?,
             promote_scope: values.switch("promote-scope")?,
+            ui_dir: values
+                .read("ui-dir", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text))))?,
         };
         // A request in flight needs its body, its decoded form and its batch.
         if config.body_bytes_max as u64 > config.memory_bytes / 8 {
