@@ -6,8 +6,10 @@
 //! [`plain`] translates what people type without knowing TraceQL.
 
 pub mod ast;
+pub mod catalog;
 mod eval;
 mod format;
+pub mod jaeger;
 mod lexer;
 mod metrics;
 mod parser;
@@ -26,3 +28,6 @@ pub use search::{
     SearchAnswer, SearchParams, ServiceStats, SpanSummary, SpansetSummary, TraceSummary, search,
 };
 pub use value::{Value, kind_name, status_name};
+
+#[cfg(test)]
+mod tests;

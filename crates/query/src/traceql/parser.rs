@@ -43,6 +43,9 @@ struct Parser<'a> {
     depth: usize,
 }
 
+/// What may stand in a comparison of aggregates.
+const SCALAR: &str = "a number or count(), avg(…), min(…), max(…), sum(…)";
+
 /// A constant or an aggregate with what the checks need.
 struct Scalar {
     expr: ScalarExpr,
@@ -220,10 +223,10 @@ impl Parser<'_> {
                 "by(…) needs a value of the span to group by, this is a constant",
             ));
         }
-        self.expect_sym(")", "after the value to group by")?;
         if self.is_sym(",") {
-            return Err(self.unexpected("one value; chain | by(…) | by(…) for more"));
+            return Err(self.unexpected(") after one value; chain | by(…) | by(…) for more"));
         }
+        self.expect_sym(")", "after the value to group by")?;
         Ok(Stage::By(value.expr))
     }
 
@@ -397,7 +400,7 @@ impl Parser<'_> {
     }
 
     fn scalar_operand(&mut self) -> Result<Scalar> {
-        let start = self.span().start;
+        let (start, place) = (self.span().start, self.at);
         let constant = |literal, span| {
             Ok(Scalar { expr: ScalarExpr::Literal(literal), has_aggregate: false, span })
         };
@@ -424,18 +427,16 @@ impl Parser<'_> {
             }
             (Token::Word(word), span) => {
                 let Some(op) = aggregate_op(&word) else {
-                    self.at -= 1;
-                    return Err(
-                        self.unexpected("a number or count(), avg(…), min(…), max(…), sum(…)")
-                    );
+                    self.at = place;
+                    return Err(self.unexpected(SCALAR));
                 };
                 let aggregate = self.aggregate(op, &word)?;
                 let span = start..self.tokens[self.at - 1].1.end.max(span.end);
                 Ok(Scalar { expr: ScalarExpr::Aggregate(aggregate), has_aggregate: true, span })
             }
             _ => {
-                self.at = self.at.saturating_sub(usize::from(*self.peek() != Token::End));
-                Err(self.unexpected("a number or count(), avg(…), min(…), max(…), sum(…)"))
+                self.at = place;
+                Err(self.unexpected(SCALAR))
             }
         }
     }

@@ -282,16 +282,20 @@ impl Search<'_> {
     fn span(&self, trace: &Trace<'_>, at: usize) -> SpanSummary {
         let stored = &trace.spans[at];
         let view = SpanView { stored, trace: Some((trace, at)) };
-        let value = |field: &&Field| {
+        let mut attributes: Vec<(String, Value<'static>)> = Vec::new();
+        for field in &self.fields {
             let value = eval::field_value(field, view).single();
-            (value != Value::Nil).then(|| (field.short_name().to_owned(), value.into_owned()))
-        };
+            let pair = (field.short_name().to_owned(), value.into_owned());
+            if pair.1 != Value::Nil && !attributes.contains(&pair) {
+                attributes.push(pair);
+            }
+        }
         SpanSummary {
             span_id: stored.span.span_id,
             name: stored.span.name.clone().into_owned(),
             start_ns: stored.span.start_ns,
             duration_ns: eval::duration_ns(stored).unsigned_abs(),
-            attributes: self.fields.iter().filter_map(value).collect(),
+            attributes,
         }
     }
 

@@ -152,19 +152,24 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Appends bytes that are equal exactly for equal values, to group by.
+    /// Appends bytes that are equal exactly for equal values, to group by, and that order
+    /// as the values do.
     pub(crate) fn write_key(&self, key: &mut Vec<u8>) {
         match self {
             Value::Nil => key.push(0),
-            Value::Int(v) => put(key, 1, &v.to_le_bytes()),
-            Value::Float(v) => put(key, 2, &v.to_bits().to_le_bytes()),
-            Value::Text(v) => put(key, 3, v.as_bytes()),
+            Value::Int(v) => put(key, 1, &ordered(*v)),
+            Value::Float(v) => put(key, 2, &ordered(float_order(*v))),
+            // No text contains the byte 255, so it can end one.
+            Value::Text(v) => {
+                put(key, 3, v.as_bytes());
+                key.push(u8::MAX);
+            }
             Value::Bool(v) => put(key, 4, &[u8::from(*v)]),
-            Value::Duration(v) => put(key, 5, &v.to_le_bytes()),
+            Value::Duration(v) => put(key, 5, &ordered(*v)),
             Value::Status(v) => put(key, 6, &[*v as u8]),
             Value::Kind(v) => put(key, 7, &[*v as u8]),
             Value::List(items) | Value::Each(items) => {
-                put(key, 8, &(items.len() as u64).to_le_bytes());
+                put(key, 8, &(items.len() as u64).to_be_bytes());
                 items.iter().for_each(|item| item.write_key(key));
             }
             Value::Opaque => key.push(9),
@@ -174,8 +179,17 @@ impl<'a> Value<'a> {
 
 fn put(key: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     key.push(tag);
-    key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     key.extend_from_slice(bytes);
+}
+
+fn ordered(value: i64) -> [u8; 8] {
+    (value ^ i64::MIN).to_be_bytes()
+}
+
+/// An integer that orders as the float does (IEEE 754 total order).
+fn float_order(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
 }
 
 /// TraceQL's word for a status.

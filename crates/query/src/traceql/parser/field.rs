@@ -224,7 +224,7 @@ impl Parser<'_> {
         Ok(Typed { expr: Expr::Literal(literal), ty, span, reads_span: false, depth: 0 })
     }
 
-    /// `nil = x` and `nil != x`.
+    /// `nil = x` and `nil != x`; nil compared with itself is false either way, as in Tempo.
     fn leading_nil(&mut self) -> Result<Typed> {
         let start = self.next().1.start;
         let exists = match self.compare_op() {
@@ -233,6 +233,11 @@ impl Parser<'_> {
             _ => return Err(self.unexpected("= or !=, the only things nil can be asked")),
         };
         self.next();
+        if self.is_word("nil") {
+            let span = start..self.next().1.end;
+            let expr = Expr::Literal(Literal::Bool(false));
+            return Ok(Typed { expr, ty: Type::Bool, span, reads_span: false, depth: 0 });
+        }
         let operand = self.nested(|p| p.binary(2))?;
         let end = operand.span.end;
         let mut typed = nil_comparison(operand, exists, end)?;

@@ -21,9 +21,13 @@ enum Operand {
 }
 
 impl Parser<'_> {
-    /// Whether a metrics function stands within parentheses, so that this is arithmetic on series.
+    /// Whether this is arithmetic on series: metrics functions stand within parentheses.
     pub(super) fn is_metrics_math(&self) -> bool {
-        self.metrics_depths().any(|(depth, _)| depth > 0)
+        let first = matches!(
+            self.peek(),
+            Token::Sym("(" | "-") | Token::Int(_) | Token::Float(_) | Token::Duration(_)
+        );
+        first && self.metrics_depths().any(|(depth, _)| depth > 0)
     }
 
     /// Whether a metrics function stands directly in the parentheses that open here.
