@@ -1,6 +1,7 @@
 //! Repository routines: `cargo xtask test`, `tidy`, `bench`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks on its streams")]
 
+mod bench;
 mod test;
 mod tidy;
 mod workspace;
@@ -29,6 +30,12 @@ const ROUTINES: &[Routine] = &[
         arguments: "",
         about: "the house rules: directions, sizes, names, dead files, links, dependencies",
         run: tidy::run,
+    },
+    Routine {
+        name: "bench",
+        arguments: "ingest [--loadgen]",
+        about: "figures of a release server, as lines and under target/bench/",
+        run: bench::run,
     },
 ];
 

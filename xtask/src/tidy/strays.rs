@@ -62,7 +62,8 @@ fn debug_calls(file: &File, findings: &mut Findings) {
             }
         }
     }
-    if (file.has_extension("js") || file.has_extension("mjs")) && file.path.starts_with("ui/") {
+    let served = file.path.starts_with("ui/") && !file.path.contains("/tests/");
+    if served && (file.has_extension("js") || file.has_extension("mjs")) {
         for (number, line) in file.text.lines().enumerate() {
             if line.trim_start().starts_with("debugger") || line.contains("console.log(") {
                 findings.faults.push(format!("{}:{}: `{}`", file.path, number + 1, line.trim()));

@@ -1,0 +1,169 @@
+//! A release server on a fresh directory, watched from outside.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::workspace;
+
+const START_WITHIN: Duration = Duration::from_secs(30);
+/// A folder that has not changed for so long has settled.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
+const SETTLE_WITHIN: Duration = Duration::from_secs(90);
+/// `/proc` counts CPU time in these; the kernel fixes them for user space.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Builds the server as users get it.
+///
+/// # Errors
+/// If it does not compile.
+pub(super) fn build() -> Result<PathBuf, String> {
+    let mut command = workspace::cargo();
+    command.args(["build", "--release", "--package", "trefoil-server", "--bin", "trefoil"]);
+    let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err("the server does not compile".to_owned());
+    }
+    Ok(workspace::target().join("release/trefoil"))
+}
+
+/// A running server; killed if it is dropped before it was stopped.
+pub(super) struct Server {
+    child: Child,
+    data: PathBuf,
+    /// Host and port of OTLP/HTTP.
+    pub(super) otlp: String,
+}
+
+impl Server {
+    /// Starts it on a fresh directory, with all defaults but the ports.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub(super) fn start(binary: &Path, data: &Path) -> Result<Server, String> {
+        if data.exists() {
+            std::fs::remove_dir_all(data).map_err(|e| format!("{}: {e}", data.display()))?;
+        }
+        let ports = ["--http=127.0.0.1:0", "--otlp-grpc=off", "--otlp-http=127.0.0.1:0"];
+        let mut child = Command::new(binary)
+            .args(["serve", "--data"])
+            .arg(data)
+            .args(ports)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
+        let (tell, told) = mpsc::channel();
+        if let Some(stderr) = child.stderr.take() {
+            // Reads on after the start, so that the server never waits for its own words.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        let mut server = Server { child, data: data.to_owned(), otlp: String::new() };
+        let deadline = Instant::now() + START_WITHIN;
+        while let Ok(line) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if let Some((_, url)) = line.split_once("OTLP/HTTP  http://") {
+                url.split('/').next().unwrap_or_default().clone_into(&mut server.otlp);
+                return Ok(server);
+            }
+        }
+        Err("the server did not get ready".to_owned())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU seconds used so far, by user and kernel.
+    ///
+    /// # Errors
+    /// Without `/proc`.
+    pub(super) fn cpu_seconds(&self) -> Result<f64, String> {
+        let stat = self.proc_file("stat")?;
+        // The name of the process, in brackets, may hold blanks.
+        let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+        match (ticks(11), ticks(12)) {
+            (Some(user), Some(kernel)) => Ok((user + kernel) / TICKS_PER_SECOND),
+            _ => Err(format!("cannot read CPU time from `{stat}`")),
+        }
+    }
+
+    /// The most memory that was resident at once, in bytes.
+    ///
+    /// # Errors
+    /// Without `/proc`.
+    pub(super) fn peak_memory(&self) -> Result<f64, String> {
+        let status = self.proc_file("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes =
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        kilobytes.map(|number| number * 1024.0).ok_or_else(|| "no VmHWM".to_owned())
+    }
+
+    fn proc_file(&self, name: &str) -> Result<String, String> {
+        let path = format!("/proc/{}/{name}", self.pid());
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))
+    }
+
+    /// Waits until the data directory does not change any more: flushed and merged as far
+    /// as the server does by itself.
+    pub(super) fn settle(&self) {
+        let begin = Instant::now();
+        let (mut size, mut since) = (weigh(&self.data), Instant::now());
+        while since.elapsed() < SETTLED_AFTER && begin.elapsed() < SETTLE_WITHIN {
+            wait(Duration::from_millis(250));
+            let now = weigh(&self.data);
+            if now != size {
+                (size, since) = (now, Instant::now());
+            }
+        }
+    }
+
+    /// Stops the server, which flushes, and weighs what it leaves; then removes that.
+    ///
+    /// # Errors
+    /// If it does not stop as it should.
+    pub(super) fn stop(mut self) -> Result<u64, String> {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        told.map_err(|error| format!("cannot stop the server: {error}"))?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("the server ended with {status}"));
+        }
+        let size = weigh(&self.data);
+        std::fs::remove_dir_all(&self.data).map_err(|error| error.to_string())?;
+        Ok(size)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After a proper stop there is nothing left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of all files in a folder.
+fn weigh(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => weigh(&entry.path()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    entries.filter_map(Result::ok).map(of).sum()
+}
+
+#[allow(clippy::disallowed_methods, reason = "nothing tells when a folder stops changing")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
