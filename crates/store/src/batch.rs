@@ -184,6 +184,11 @@ impl Batch {
             + sections.iter().map(|s| s.bytes.len()).sum::<usize>()
     }
 
+    /// Number of samples, log records and spans.
+    pub(crate) fn rows_by_signal(&self) -> [usize; 3] {
+        [self.samples.rows, self.logs.rows, self.spans.rows]
+    }
+
     /// Whether a value was nested too deeply to be kept.
     pub(crate) fn is_too_deep(&self) -> bool {
         self.too_deep

@@ -1,7 +1,7 @@
 //! What can go wrong, grouped by what the caller can do about it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result of the store's operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -43,6 +43,19 @@ pub enum Error {
     Cancelled,
 }
 
+impl Error {
+    pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
+        Error::Io { doing, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unknown_version(path: &Path, found: u32, known: u32) -> Error {
+        let why = format!(
+            "its format version is {found}, this program knows {known}; use the program that wrote it"
+        );
+        Error::Corrupt { path: path.to_owned(), why }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,7 +65,7 @@ impl fmt::Display for Error {
             Error::Io { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}", path.display())
             }
-            Error::Corrupt { path, why } => write!(f, "{} is damaged: {why}", path.display()),
+            Error::Corrupt { path, why } => write!(f, "{} cannot be used: {why}", path.display()),
             Error::Poisoned(why) => write!(f, "writing has stopped until a restart: {why}"),
             Error::Busy(what) => write!(f, "{what} is short, try again later"),
             Error::LimitExceeded { what, limit } => {

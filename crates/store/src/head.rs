@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::bytes::Reader;
 use crate::intern::Interner;
 use crate::labels::Labels;
-use crate::model::{Metadata, Resource, Scope};
+use crate::model::{LogRecord, Metadata, Resource, Scope, Span};
 use crate::payload::{Payload, each_exemplar, each_metadata, each_sample};
 use crate::row;
 
@@ -17,7 +17,7 @@ mod metrics;
 mod rows;
 
 pub(crate) use metrics::{HeadExemplar, HeadSeries, MetricsHead};
-pub(crate) use rows::{RowLog, RowRef};
+pub(crate) use rows::{RowLog, RowRef, clamp_time};
 
 /// One generation of the head; a flush turns it into parts and starts the next.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Tables {
     pub(crate) metrics: MetricsHead,
     pub(crate) logs: RowLog,
     pub(crate) spans: RowLog,
-    /// Families named since the head began.
+    /// Families named since they were last taken.
     pub(crate) families: BTreeMap<String, Metadata>,
     /// The payloads that `logs` and `spans` point into.
     pub(crate) batches: Vec<Arc<Vec<u8>>>,
@@ -82,6 +82,14 @@ impl Head {
         let payload = Payload::parse(bytes)?;
         let number = u32::try_from(number.checked_sub(self.base)?).ok()?;
         self.write().apply(number, &payload, bytes)
+    }
+
+    /// Takes what was learned of metric families since the last call.
+    pub(crate) fn take_families(&self) -> BTreeMap<String, Metadata> {
+        if self.read().families.is_empty() {
+            return BTreeMap::new();
+        }
+        std::mem::take(&mut self.write().families)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tables> {
@@ -166,11 +174,18 @@ impl Tables {
         self.bytes_by_signal().iter().sum()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.metrics.samples == 0
-            && self.metrics.exemplars.is_empty()
-            && self.logs.rows.is_empty()
-            && self.spans.rows.is_empty()
-            && self.families.is_empty()
+    /// A log record by its place.
+    pub(crate) fn log(&self, row: &RowRef) -> Option<LogRecord<'_>> {
+        row::log(&mut self.reader(row)?)
+    }
+
+    /// A span by its place.
+    pub(crate) fn span(&self, row: &RowRef) -> Option<Span<'_>> {
+        row::span(&mut self.reader(row)?)
+    }
+
+    fn reader(&self, row: &RowRef) -> Option<Reader<'_>> {
+        let batch = self.batches.get(row.batch as usize)?;
+        Some(Reader::new(batch.get(row.offset as usize..)?))
     }
 }

@@ -54,7 +54,15 @@ impl Labels {
     /// The value of a label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+        let mut rest = &*self.0;
+        while !rest.is_empty() {
+            let found = take_bytes(&mut rest)?;
+            let value = take_bytes(&mut rest)?;
+            if found == name.as_bytes() {
+                return std::str::from_utf8(value).ok();
+            }
+        }
+        None
     }
 
     /// The metric name, `__name__`.
@@ -110,7 +118,15 @@ impl fmt::Debug for Labels {
 /// Sets are ordered as Prometheus orders them: pair by pair, name before value.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.iter().cmp(other.iter())
+        // Text orders as its bytes do, so nothing need be checked to be UTF-8 here.
+        let (mut a, mut b) = (&*self.0, &*other.0);
+        loop {
+            match (take_bytes(&mut a), take_bytes(&mut b)) {
+                (None, None) => return std::cmp::Ordering::Equal,
+                (x, y) if x == y => {}
+                (x, y) => return x.cmp(&y),
+            }
+        }
     }
 }
 
@@ -185,6 +201,23 @@ impl LabelsBuilder {
     }
 }
 
+/// Writes a set whose pairs come sorted, unique and without empty values already.
+#[derive(Default, Debug)]
+pub(crate) struct LabelsWriter {
+    bytes: Vec<u8>,
+}
+
+impl LabelsWriter {
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
+        put_str(&mut self.bytes, name);
+        put_str(&mut self.bytes, value);
+    }
+
+    pub(crate) fn finish(self) -> Labels {
+        Labels(Arc::from(self.bytes))
+    }
+}
+
 fn put_str(out: &mut Vec<u8>, text: &str) {
     let mut len = text.len();
     while len >= 0x80 {
@@ -196,6 +229,10 @@ fn put_str(out: &mut Vec<u8>, text: &str) {
 }
 
 fn take_str<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(rest)?).ok()
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut len = 0usize;
     let mut shift = 0;
     loop {
@@ -212,7 +249,7 @@ fn take_str<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     }
     let text = rest.get(..len)?;
     *rest = &rest[len..];
-    std::str::from_utf8(text).ok()
+    Some(text)
 }
 
 #[cfg(test)]

@@ -7,18 +7,20 @@
 //! [`Store::close`]; what goes in is a [`Batch`], what comes out is read from a
 //! [`Snapshot`].
 
-#![allow(dead_code, unused_imports)]
-
 pub mod model;
 
 mod batch;
 mod bytes;
+mod cache;
+mod columns;
 mod error;
 mod filter;
 mod head;
 mod intern;
 mod labels;
+mod manifest;
 mod matcher;
+mod part;
 mod payload;
 mod row;
 mod samples;
@@ -28,6 +30,8 @@ mod snapshot;
 mod stats;
 mod store;
 mod tally;
+mod vfs;
+mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use error::{Error, Result};

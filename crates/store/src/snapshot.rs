@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::filter::{LineFilter, SpanFilter};
 use crate::head::Head;
@@ -12,8 +13,10 @@ use crate::matcher::Matcher;
 use crate::model::{
     Exemplar, Histogram, Metadata, Resource, Scope, StoredLog, StoredSpan, TraceId,
 };
+use crate::part::PartSet;
 use crate::tally::Tally;
 
+mod blocks;
 mod logs;
 mod metrics;
 mod spans;
@@ -44,6 +47,16 @@ impl TimeRange {
     #[must_use]
     pub fn contains(&self, time_ns: i64) -> bool {
         (self.start_ns..=self.end_ns).contains(&time_ns)
+    }
+
+    /// Whether any instant lies within both.
+    pub(crate) fn overlaps(&self, (min_ns, max_ns): (i64, i64)) -> bool {
+        self.start_ns <= max_ns && min_ns <= self.end_ns
+    }
+
+    /// The part of the range that has not expired.
+    fn after(self, cutoff_ns: i64) -> TimeRange {
+        TimeRange { start_ns: self.start_ns.max(cutoff_ns), ..self }
     }
 
     /// The whole milliseconds within; an open end stays open.
@@ -129,8 +142,13 @@ pub struct SpanScan<'a> {
 /// An immutable view of the store. Cheap to take; holds what it needs alive.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    pub(crate) parts: Arc<PartSet>,
+    /// Oldest first.
     pub(crate) heads: Vec<HeadView>,
     pub(crate) families: Arc<BTreeMap<String, Metadata>>,
+    /// Per signal: rows before this have expired.
+    pub(crate) cutoffs_ns: [i64; 3],
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// A head as far as a snapshot may look into it.
@@ -151,6 +169,8 @@ fn bad_head() -> Error {
 
 impl Snapshot {
     /// Series that match all conditions and have samples within the range, sorted by labels.
+    /// A series whose samples lie before and after a short range may be among them, without
+    /// samples: what is on disk is known by chunks.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.

@@ -1,30 +1,106 @@
 //! The store: open, append, snapshot, maintain, close.
 
-use std::path::Path;
-
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{BATCH_BYTES_MAX, Batch};
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::model::Metadata;
+use crate::part::{Damage, PartSet};
 use crate::row::VALUE_DEPTH_MAX;
 use crate::settings::Settings;
 use crate::snapshot::{HeadView, Snapshot};
-use crate::stats::Stats;
+use crate::stats::{SignalStats, Stats};
+use crate::vfs::{Disk, Lock, Memory, Vfs};
+
+mod commit;
+mod flush;
+mod merge;
+mod open;
+mod poison;
+mod retention;
+
+use commit::Commit;
+use flush::Maintenance;
+use poison::Poison;
 
 /// An open store. Shared between threads; every method takes `&self`.
+///
+/// The locks, in the order in which they may be taken: `merging`, `maintenance`, the commit's turn,
+/// `view`, a head's tables.
 #[derive(Debug)]
 pub struct Store {
-    state: Mutex<State>,
+    dir: PathBuf,
+    vfs: Arc<dyn Vfs>,
+    settings: Settings,
+    limits: Limits,
+    commit: Commit,
+    view: Mutex<View>,
+    maintenance: Mutex<Maintenance>,
+    /// Held by the one merge that may go on.
+    merging: Mutex<()>,
+    cache: Arc<Cache>,
+    damage: Arc<Damage>,
+    poison: Poison,
+    counters: Counters,
+    /// Dropped last: lets the directory go.
+    _lock: Lock,
 }
 
+/// What the next snapshot will see.
 #[derive(Debug)]
-struct State {
+struct View {
     head: Arc<Head>,
-    last: u64,
+    /// The head before, while it is being flushed, and its last append.
+    frozen: Option<(Arc<Head>, u64)>,
+    parts: Arc<PartSet>,
     families: Arc<BTreeMap<String, Metadata>>,
+    /// The last append that is acknowledged.
+    last: u64,
+    /// Per signal: rows before this have expired.
+    cutoffs_ns: [i64; 3],
+}
+
+/// Shares of [`Settings::memory_bytes`].
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The head is flushed when it takes this much.
+    head_bytes: u64,
+    /// Appends are refused when heads and what waits take this much.
+    head_bytes_max: u64,
+    /// Decoded blocks kept for queries.
+    cache_bytes: usize,
+}
+
+impl Limits {
+    fn of(settings: &Settings) -> Self {
+        let memory = settings.memory_bytes.max(8 << 20);
+        Limits {
+            head_bytes: memory / 8,
+            head_bytes_max: memory / 8 * 3,
+            cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// Counted since start.
+#[derive(Debug, Default)]
+struct Counters {
+    /// Samples, log records, spans.
+    appended: [AtomicU64; 3],
+    expired: [AtomicU64; 3],
+    replayed: AtomicU64,
+    /// Memory of the heads, so that an append need not ask them.
+    head_bytes: AtomicU64,
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while something is held has poisoned the store, which says so on its own.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -34,21 +110,17 @@ impl Store {
     /// # Errors
     /// The directory is locked, unreadable, or of an unknown format version.
     pub fn open(dir: &Path, settings: Settings) -> Result<Store> {
-        let _ = dir;
-        Ok(Store::in_memory(settings))
+        let vfs = Arc::new(Disk { fsync: settings.fsync });
+        open::open(vfs, dir, settings)
     }
 
     /// A store in memory, with the same behaviour but for what survives: tests use it
     /// instead of mocks.
     #[must_use]
     pub fn in_memory(settings: Settings) -> Store {
-        let _ = settings;
-        Store {
-            state: Mutex::new(State {
-                head: Arc::new(Head::new(0)),
-                last: 0,
-                families: Arc::default(),
-            }),
+        match open::open(Arc::new(Memory::default()), Path::new("memory"), settings) {
+            Ok(store) => store,
+            Err(error) => unreachable!("a new store in memory cannot fail to open: {error}"),
         }
     }
 
@@ -58,42 +130,42 @@ impl Store {
     /// # Errors
     /// Poisoned, busy, over a limit, or the disk refused. Nothing was stored then.
     pub fn append(&self, batch: &Batch) -> Result<()> {
-        if batch.bytes() > BATCH_BYTES_MAX {
-            return Err(Error::LimitExceeded {
-                what: "bytes of one batch",
-                limit: BATCH_BYTES_MAX as u64,
-            });
-        }
-        if batch.is_too_deep() {
-            return Err(Error::LimitExceeded {
-                what: "nesting of an attribute value",
-                limit: u64::from(VALUE_DEPTH_MAX),
-            });
-        }
+        self.poison.check()?;
         if batch.is_empty() {
             return Ok(());
         }
-        let payload = Arc::new(batch.encode());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = state.last + 1;
-        state
-            .head
-            .apply(number, &payload)
-            .ok_or_else(|| Error::Poisoned("a batch could not be decoded".to_owned()))?;
-        state.last = number;
-        let families = state.head.read().families.clone();
-        state.families = Arc::new(families);
+        check_limits(batch)?;
+        if self.head_bytes_and(batch.bytes()) > self.limits.head_bytes_max {
+            return Err(Error::Busy("memory for recent data"));
+        }
+        self.commit(Arc::new(batch.encode()))?;
+        for (counter, rows) in self.counters.appended.iter().zip(batch.rows_by_signal()) {
+            counter.fetch_add(rows as u64, Relaxed);
+        }
+        self.flush_if_pressed();
         Ok(())
+    }
+
+    fn head_bytes_and(&self, more: usize) -> u64 {
+        // What a batch takes in the head is about twice its encoded size.
+        self.counters.head_bytes.load(Relaxed) + self.commit.waiting_bytes() + more as u64 * 2
     }
 
     /// A view of everything acknowledged so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let visible = (state.last - state.head.base()) as u32;
+        let view = hold(&self.view);
+        let seen = |head: &Arc<Head>, last: u64| HeadView {
+            head: Arc::clone(head),
+            visible: u32::try_from(last - head.base()).unwrap_or(u32::MAX),
+        };
+        let frozen = view.frozen.as_ref().map(|(head, last)| seen(head, *last));
         Snapshot {
-            heads: vec![HeadView { head: Arc::clone(&state.head), visible }],
-            families: Arc::clone(&state.families),
+            parts: Arc::clone(&view.parts),
+            heads: frozen.into_iter().chain([seen(&view.head, view.last)]).collect(),
+            families: Arc::clone(&view.families),
+            cutoffs_ns: view.cutoffs_ns,
+            cache: Arc::clone(&self.cache),
         }
     }
 
@@ -104,7 +176,15 @@ impl Store {
     /// # Errors
     /// The disk refused; the store goes on or is poisoned, as [`Stats::poisoned`] says.
     pub fn maintain(&self, now_ns: i64) -> Result<()> {
-        let _ = now_ns;
+        let _guard = self.poison.on_panic("maintenance");
+        self.poison.check()?;
+        {
+            let mut maintenance = hold(&self.maintenance);
+            self.flush_if_due(&mut maintenance, now_ns)?;
+            self.expire(&mut maintenance, now_ns)?;
+        }
+        self.merge_some()?;
+        self.close_idle_files();
         Ok(())
     }
 
@@ -113,13 +193,67 @@ impl Store {
     /// # Errors
     /// The disk refused.
     pub fn flush(&self) -> Result<()> {
-        Ok(())
+        let _guard = self.poison.on_panic("a flush");
+        let mut maintenance = hold(&self.maintenance);
+        self.poison.check()?;
+        self.flush_all(&mut maintenance)
+    }
+
+    /// Merges all parts of each partition into as few as may be, at once.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn merge(&self) -> Result<()> {
+        let _guard = self.poison.on_panic("a merge");
+        self.poison.check()?;
+        self.merge_all()
     }
 
     /// Counters for the server to publish.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let view = hold(&self.view);
+        let mut signals = [SignalStats::default(); 3];
+        for (i, signal) in signals.iter_mut().enumerate() {
+            signal.appended = self.counters.appended[i].load(Relaxed);
+            signal.expired = self.counters.expired[i].load(Relaxed);
+        }
+        for file in view.parts.files() {
+            let signal = &mut signals[file.info.signal as usize];
+            signal.part_items += file.info.rows;
+            signal.part_bytes += file.info.bytes;
+            signal.parts += 1;
+        }
+        let (mut series, mut streams) = (0, 0);
+        for head in view.frozen.iter().map(|(head, _)| head).chain([&view.head]) {
+            let tables = head.read();
+            series += tables.metrics.series.len() as u64;
+            streams += tables.streams.values.len() as u64;
+            let items = [
+                tables.metrics.samples,
+                tables.logs.rows.len() as u64,
+                tables.spans.rows.len() as u64,
+            ];
+            for (i, signal) in signals.iter_mut().enumerate() {
+                signal.head_items += items[i];
+                signal.head_bytes += tables.bytes_by_signal()[i] as u64;
+            }
+        }
+        drop(view);
+        let (wal_bytes, wal_syncs) = self.commit.wal_stats();
+        let [metrics, logs, traces] = signals;
+        Stats {
+            metrics,
+            logs,
+            traces,
+            series,
+            streams,
+            wal_bytes,
+            wal_syncs,
+            replayed: self.counters.replayed.load(Relaxed),
+            damaged_blocks: self.damage.blocks.load(Relaxed),
+            poisoned: self.poison.why(),
+        }
     }
 
     /// Flushes and releases the directory.
@@ -127,6 +261,21 @@ impl Store {
     /// # Errors
     /// The disk refused the last flush; the WAL still has everything acknowledged.
     pub fn close(self) -> Result<()> {
-        Ok(())
+        self.flush()
     }
 }
+
+fn check_limits(batch: &Batch) -> Result<()> {
+    if batch.bytes() > BATCH_BYTES_MAX {
+        let limit = BATCH_BYTES_MAX as u64;
+        return Err(Error::LimitExceeded { what: "bytes of one batch", limit });
+    }
+    if batch.is_too_deep() {
+        let limit = u64::from(VALUE_DEPTH_MAX);
+        return Err(Error::LimitExceeded { what: "nesting of an attribute value", limit });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

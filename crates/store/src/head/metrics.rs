@@ -172,6 +172,12 @@ impl HeadSeries {
         add_histograms(u32::MAX, out);
     }
 
+    /// Calls `each` with the time of every sample.
+    pub(crate) fn each_time(&self, mut each: impl FnMut(i64)) {
+        self.floats.iter().for_each(|s| each(s.time_ms));
+        self.histograms.iter().for_each(|s| each(s.time_ms));
+    }
+
     /// Number of samples.
     pub(crate) fn len(&self) -> usize {
         self.floats.len() + self.histograms.len()

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{HeadView, LogScan, ROWS_PER_TALLY, Snapshot, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::LineFilter;
-use crate::head::RowRef;
+use crate::head::{RowRef, clamp_time};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
-use crate::model::{Resource, Scope, StoredLog, TraceId};
+use crate::model::{Resource, Scope, StoredLog, TraceId, Value};
+use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
+use crate::part::{Signal, places};
 use crate::row;
 use crate::scan::{self, Opening, Run};
 use crate::tally::Tally;
@@ -22,7 +25,17 @@ pub(super) fn streams(
     range: TimeRange,
     tally: &Tally,
 ) -> Result<Vec<Labels>> {
+    let range = range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
     let mut found = BTreeSet::new();
+    for part in &snapshot.parts.logs {
+        let wanted = matching_of_part(part, matchers);
+        for (stream, wanted) in part.streams.iter().zip(wanted) {
+            if wanted && range.overlaps((stream.min_ns, stream.max_ns)) {
+                found.insert(stream.labels.clone());
+            }
+        }
+        tally.add(0, part.streams.len() as u64 * 64)?;
+    }
     for view in &snapshot.heads {
         let tables = view.head.read();
         let mut wanted = matching_streams(&tables.streams.values, matchers);
@@ -43,33 +56,123 @@ pub(super) fn matching_streams(streams: &[Arc<Labels>], matchers: &[Matcher]) ->
     streams.iter().map(|s| matchers.iter().all(|m| m.matches_labels(s))).collect()
 }
 
+fn matching_of_part(part: &LogsPart, matchers: &[Matcher]) -> Vec<bool> {
+    let matches = |labels: &Labels| matchers.iter().all(|m| m.matches_labels(labels));
+    part.streams.iter().map(|stream| matches(&stream.labels)).collect()
+}
+
 pub(super) fn scan(
     snapshot: &Snapshot,
     scan: &LogScan<'_>,
     tally: &Tally,
     visit: &mut dyn FnMut(&StoredLog<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
+    let range = scan.range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
+    let scan = &LogScan { range, ..scan.clone() };
     let heads: Vec<HeadLogs> =
         snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)).collect();
-    let runs: Vec<&HeadLogs> = heads.iter().collect();
-    let mut account = Account::new(tally);
-    scan::scan(&runs, scan.order, &mut |open: &&HeadLogs, row| {
-        let (log, bytes) = open.record(row)?;
-        account.add(bytes)?;
-        if !line_matches(scan.lines, &log) {
-            return Ok(ControlFlow::Continue(()));
+    let wanted: Vec<Vec<bool>> =
+        snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
+    let mut runs = Vec::new();
+    for (part, wanted) in snapshot.parts.logs.iter().zip(&wanted) {
+        for info in &part.blocks {
+            let (first, last) = (info.streams.0 as usize, info.streams.1 as usize);
+            let any = wanted.get(first..=last).is_some_and(|streams| streams.contains(&true));
+            if any && scan.range.overlaps((info.min_ns, info.max_ns)) {
+                runs.push(LogRun::Part(PartLogs { snapshot, part, info, wanted, scan, tally }));
+            } else {
+                tally.blocks_skipped.fetch_add(1, Relaxed);
+            }
         }
-        Ok(visit(&log))
+    }
+    runs.extend(heads.iter().map(LogRun::Head));
+    let mut account = Account::new(tally);
+    scan::scan(&runs, scan.order, &mut |open: &LogOpen<'_>, row| match open {
+        LogOpen::Head(head) => {
+            let (log, bytes) = head.record(row)?;
+            account.add(bytes)?;
+            if !line_matches(scan.lines, &log.record.body) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            Ok(visit(&log))
+        }
+        LogOpen::Part(part, block) => {
+            account.add(0)?;
+            let log = part.stored(block, row as usize);
+            Ok(visit(&log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?))
+        }
     })?;
     account.settle()
 }
 
-fn line_matches(lines: &[LineFilter], log: &StoredLog<'_>) -> bool {
+fn line_matches(lines: &[LineFilter], body: &Value<'_>) -> bool {
     if lines.is_empty() {
         return true;
     }
-    let line = log.record.body.as_text();
+    let line = body.as_text();
     lines.iter().all(|filter| filter.matches(&line))
+}
+
+/// A head or a block of a part.
+enum LogRun<'a> {
+    Head(&'a HeadLogs),
+    Part(PartLogs<'a>),
+}
+
+enum LogOpen<'a> {
+    Head(&'a HeadLogs),
+    Part(&'a LogsPart, Arc<LogBlock>),
+}
+
+struct PartLogs<'a> {
+    snapshot: &'a Snapshot,
+    part: &'a LogsPart,
+    info: &'a LogBlockInfo,
+    wanted: &'a [bool],
+    scan: &'a LogScan<'a>,
+    tally: &'a Tally,
+}
+
+impl<'a> PartLogs<'a> {
+    /// Reads the block; the rows are those that satisfy the scan. A damaged block has none.
+    fn open(&self) -> Result<Opening<LogOpen<'a>>> {
+        let Some(block) = self.snapshot.log_block(self.part, self.info, self.tally)? else {
+            return Ok((LogOpen::Part(self.part, Arc::new(LogBlock::default())), Vec::new()));
+        };
+        let mut rows = Vec::new();
+        for row in 0..block.len() {
+            let time_ns = clamp_time(block.times[row]);
+            let stream = block.streams[row] as usize;
+            if self.wanted.get(stream) != Some(&true) || !self.scan.range.contains(time_ns) {
+                continue;
+            }
+            let matches = self.scan.lines.is_empty()
+                || block.body(row).is_some_and(|body| line_matches(self.scan.lines, &body));
+            if matches {
+                rows.push((time_ns, row as u32));
+            }
+        }
+        self.tally.add((block.len() - rows.len()) as u64, 0)?;
+        Ok((LogOpen::Part(self.part, block), rows))
+    }
+}
+
+impl<'a> Run for LogRun<'a> {
+    type Open = LogOpen<'a>;
+
+    fn bounds(&self) -> (i64, i64) {
+        match self {
+            LogRun::Head(head) => bounds_of(&head.rows),
+            LogRun::Part(part) => (part.info.min_ns, part.info.max_ns),
+        }
+    }
+
+    fn open(&self) -> Result<Opening<LogOpen<'a>>> {
+        match self {
+            LogRun::Head(head) => Ok((LogOpen::Head(head), times_of(&head.rows))),
+            LogRun::Part(part) => part.open(),
+        }
+    }
 }
 
 pub(super) fn of_trace(
@@ -78,6 +181,26 @@ pub(super) fn of_trace(
     tally: &Tally,
 ) -> Result<Vec<StoredLog<'static>>> {
     let mut found = Vec::new();
+    if trace == [0; 16] {
+        return Ok(found);
+    }
+    for part in &snapshot.parts.logs {
+        let Some(index) = part.traces.block_of(trace) else { continue };
+        let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
+        let places = places(&index, trace)
+            .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
+        for (block, row) in places {
+            let Some(info) = part.blocks.get(block as usize) else { continue };
+            let Some(block) = snapshot.log_block(part, info, tally)? else { continue };
+            if block.trace_ids.get(row as usize) != Some(&trace) {
+                continue;
+            }
+            let log = part.stored(&block, row as usize);
+            let log = log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?;
+            tally.add(1, 0)?;
+            found.push(log.into_owned());
+        }
+    }
     for view in &snapshot.heads {
         let rows = view.head.read().logs.of_trace(trace, view.visible);
         let logs = HeadLogs::with_rows(view, rows);
@@ -87,6 +210,8 @@ pub(super) fn of_trace(
             found.push(log.into_owned());
         }
     }
+    let cutoff_ns = snapshot.cutoffs_ns[Signal::Logs as usize];
+    found.retain(|log| clamp_time(log.record.time_ns) >= cutoff_ns);
     found.sort_by_key(|log| log.record.time_ns);
     Ok(found)
 }
@@ -143,18 +268,6 @@ impl HeadLogs {
             scope: Arc::clone(self.scopes.get(row.scope as usize)?),
         };
         Some((log, bytes.len() - r.remaining()))
-    }
-}
-
-impl<'a> Run for &'a HeadLogs {
-    type Open = &'a HeadLogs;
-
-    fn bounds(&self) -> (i64, i64) {
-        bounds_of(&self.rows)
-    }
-
-    fn open(&self) -> Result<Opening<&'a HeadLogs>> {
-        Ok((self, times_of(&self.rows)))
     }
 }
 

@@ -1,13 +1,17 @@
 //! Series, samples and exemplars of a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Samples, Series, Snapshot, TimeRange};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::model::Exemplar;
+use crate::part::Signal;
+use crate::part::metrics::{MetricsPart, SERIES_PER_BLOCK, decode_chunk};
 use crate::samples::Gather;
 use crate::tally::Tally;
 
@@ -17,9 +21,15 @@ pub(super) fn series(
     range: TimeRange,
     tally: &Tally,
 ) -> Result<Vec<Series>> {
+    let range = range.after(snapshot.cutoffs_ns[Signal::Metrics as usize]);
     let mut found: Vec<Series> = Vec::new();
+    for (source, part) in snapshot.parts.metrics.iter().enumerate() {
+        if range.overlaps((part.file.info.min_ns, part.file.info.max_ns)) {
+            series_of_part(snapshot, source as u32, matchers, range, tally, &mut found)?;
+        }
+    }
     for (at, view) in snapshot.heads.iter().enumerate() {
-        let source = at as u32;
+        let source = (snapshot.parts.metrics.len() + at) as u32;
         let tables = view.head.read();
         let matching = tables.metrics.matching(matchers);
         tally.add(0, matching.len() as u64 * 64)?;
@@ -36,6 +46,45 @@ pub(super) fn series(
         }
     }
     Ok(unite(found))
+}
+
+fn series_of_part(
+    snapshot: &Snapshot,
+    source: u32,
+    matchers: &[Matcher],
+    range: TimeRange,
+    tally: &Tally,
+    found: &mut Vec<Series>,
+) -> Result<()> {
+    let part = &snapshot.parts.metrics[source as usize];
+    let ms = range.to_ms();
+    let overlaps = |min: i64, max: i64| *ms.start() <= max && min <= *ms.end();
+    for (at, info) in part.series_blocks.iter().enumerate() {
+        if !overlaps(info.min_ms, info.max_ms) || !info.may_match(matchers) {
+            tally.blocks_skipped.fetch_add(1, Relaxed);
+            continue;
+        }
+        let Some(block) = snapshot.series_block(part, at, tally)? else { continue };
+        for row in block.matching(matchers) {
+            let mut chunks = block.chunks_of(row as usize).iter();
+            if !chunks.any(|chunk| overlaps(chunk.min_ms, chunk.max_ms)) {
+                continue;
+            }
+            let (resource, scope) = block.owner(row as usize);
+            let (Some(resource), Some(scope)) =
+                (part.owners.resource(resource), part.owners.scope(scope))
+            else {
+                return Err(part.file.corrupt("a series names an owner that is not there"));
+            };
+            found.push(Series {
+                labels: block.labels(row as usize),
+                resource: Arc::clone(resource),
+                scope: Arc::clone(scope),
+                places: vec![(source, (at * SERIES_PER_BLOCK) as u32 + row)],
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Sorts by labels and makes one of equal ones; the newest owner counts.
@@ -60,9 +109,13 @@ pub(super) fn samples(
     out: &mut Samples,
     tally: &Tally,
 ) -> Result<()> {
+    let range = range.after(snapshot.cutoffs_ns[Signal::Metrics as usize]);
     let mut gather = Gather::new(out);
+    let parts = &snapshot.parts.metrics;
     for &(source, place) in &series.places {
-        if let Some(view) = snapshot.heads.get(source as usize) {
+        if let Some(part) = parts.get(source as usize) {
+            samples_of_part(snapshot, part, place, range, &mut gather, tally)?;
+        } else if let Some(view) = snapshot.heads.get(source as usize - parts.len()) {
             let tables = view.head.read();
             if let Some(series) = tables.metrics.series.get(place as usize) {
                 let rows = series.len() as u64;
@@ -72,6 +125,31 @@ pub(super) fn samples(
         }
     }
     gather.finish();
+    Ok(())
+}
+
+fn samples_of_part(
+    snapshot: &Snapshot,
+    part: &MetricsPart,
+    place: u32,
+    range: TimeRange,
+    out: &mut Gather<'_>,
+    tally: &Tally,
+) -> Result<()> {
+    let (block, row) = (place as usize / SERIES_PER_BLOCK, place as usize % SERIES_PER_BLOCK);
+    let Some(block) = snapshot.series_block(part, block, tally)? else { return Ok(()) };
+    let ms = range.to_ms();
+    for chunk in block.chunks_of(row) {
+        if chunk.max_ms < *ms.start() || *ms.end() < chunk.min_ms {
+            continue;
+        }
+        let Some(data) = snapshot.data_block(part, chunk.block, tally)? else { continue };
+        let bytes = data.get(chunk.offset as usize..);
+        match bytes.and_then(|bytes| decode_chunk(bytes, &ms, out)) {
+            Some(count) => tally.add(count as u64, count as u64 * 16)?,
+            None => return Err(part.file.corrupt("a chunk of samples is malformed")),
+        }
+    }
     Ok(())
 }
 
@@ -110,6 +188,50 @@ pub(super) fn label_values(
     Ok(values.into_iter().collect())
 }
 
+fn exemplars_of_part(
+    part: &MetricsPart,
+    matchers: &[Matcher],
+    ms: &RangeInclusive<i64>,
+    tally: &Tally,
+    found: &mut BTreeMap<Labels, (Series, Vec<Exemplar>)>,
+) -> Result<()> {
+    for info in &part.exemplar_blocks {
+        if info.max_ms < *ms.start() || *ms.end() < info.min_ms {
+            tally.blocks_skipped.fetch_add(1, Relaxed);
+            continue;
+        }
+        tally.blocks_read.fetch_add(1, Relaxed);
+        let Some(exemplars) = part.read_exemplars(info)? else {
+            tally.blocks_damaged.fetch_add(1, Relaxed);
+            continue;
+        };
+        tally.add(exemplars.len() as u64, info.block.raw_len())?;
+        for found_here in exemplars {
+            if !ms.contains(&found_here.exemplar.time_ms)
+                || !matchers.iter().all(|m| m.matches_labels(&found_here.series))
+            {
+                continue;
+            }
+            let (Some(resource), Some(scope)) =
+                (part.owners.resource(found_here.resource), part.owners.scope(found_here.scope))
+            else {
+                return Err(part.file.corrupt("an exemplar names an owner that is not there"));
+            };
+            let entry = found.entry(found_here.series.clone()).or_insert_with(|| {
+                let series = Series {
+                    labels: found_here.series.clone(),
+                    resource: Arc::clone(resource),
+                    scope: Arc::clone(scope),
+                    places: Vec::new(),
+                };
+                (series, Vec::new())
+            });
+            entry.1.push(found_here.exemplar);
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn exemplars(
     snapshot: &Snapshot,
     matchers: &[Matcher],
@@ -117,7 +239,11 @@ pub(super) fn exemplars(
     tally: &Tally,
 ) -> Result<Vec<(Series, Vec<Exemplar>)>> {
     let mut found: BTreeMap<Labels, (Series, Vec<Exemplar>)> = BTreeMap::new();
+    let range = range.after(snapshot.cutoffs_ns[Signal::Metrics as usize]);
     let ms = range.to_ms();
+    for part in &snapshot.parts.metrics {
+        exemplars_of_part(part, matchers, &ms, tally, &mut found)?;
+    }
     for view in &snapshot.heads {
         let tables = view.head.read();
         for exemplar in &tables.metrics.exemplars {

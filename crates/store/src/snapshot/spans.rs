@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::logs::{Account, bounds_of, times_of};
-use super::{HeadView, Snapshot, SpanScan, bad_head};
+use super::{HeadView, Snapshot, SpanScan, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
-use crate::head::RowRef;
-use crate::model::{Resource, Scope, StoredSpan, TraceId};
+use crate::filter::{Compare, Field, SpanFilter};
+use crate::head::{RowRef, clamp_time};
+use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
+use crate::part::spans::{SpanBlock, SpanBlockInfo, SpansPart};
+use crate::part::{Signal, places};
 use crate::row;
 use crate::scan::{self, Opening, Run};
 use crate::tally::Tally;
@@ -20,20 +24,119 @@ pub(super) fn scan(
     tally: &Tally,
     visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
-    let filter = scan.filter.anchored();
+    let filter = &scan.filter.anchored();
+    let range = scan.range.after(snapshot.cutoffs_ns[Signal::Traces as usize]);
     let heads: Vec<HeadSpans> =
-        snapshot.heads.iter().filter_map(|view| HeadSpans::new(view, scan)).collect();
-    let runs: Vec<&HeadSpans> = heads.iter().collect();
+        snapshot.heads.iter().filter_map(|view| HeadSpans::new(view, range)).collect();
+    let mut runs = Vec::new();
+    for part in &snapshot.parts.spans {
+        for info in &part.blocks {
+            if range.overlaps((info.min_ns, info.max_ns)) && may_match(filter, info) {
+                runs.push(SpanRun::Part(PartSpans { snapshot, part, info, range, tally }));
+            } else {
+                tally.blocks_skipped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+    runs.extend(heads.iter().map(SpanRun::Head));
     let mut account = Account::new(tally);
-    scan::scan(&runs, scan.order, &mut |open: &&HeadSpans, row| {
-        let (span, bytes) = open.span(row)?;
-        account.add(bytes)?;
+    scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| {
+        let span = match open {
+            SpanOpen::Head(head) => {
+                let (span, bytes) = head.span(row)?;
+                account.add(bytes)?;
+                span
+            }
+            SpanOpen::Part(part, block) => {
+                account.add(0)?;
+                let span = part.stored(block, row as usize);
+                span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?
+            }
+        };
         if !filter.matches(&span.span, &span.resource) {
             return Ok(ControlFlow::Continue(()));
         }
         Ok(visit(&span))
     })?;
     account.settle()
+}
+
+/// Whether a span of the block could satisfy the condition, by what the footer knows.
+fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
+    match filter {
+        SpanFilter::And(all) => all.iter().all(|f| may_match(f, info)),
+        SpanFilter::Or(any) => any.iter().any(|f| may_match(f, info)),
+        SpanFilter::Field(Field::Status, Compare::Status(status)) => {
+            info.statuses & 1 << *status as u8 != 0
+        }
+        SpanFilter::Field(Field::Duration, compare) => {
+            let (min, max) = info.durations_ns;
+            let bound = |ns: u64| Value::Int(i64::try_from(ns).unwrap_or(i64::MAX));
+            match compare {
+                Compare::Greater(_) | Compare::GreaterEqual(_) => compare.matches(&bound(max)),
+                Compare::Less(_) | Compare::LessEqual(_) => compare.matches(&bound(min)),
+                _ => true,
+            }
+        }
+        SpanFilter::Field(Field::Resource(key), Compare::Equal(Value::Str(service)))
+            if key == "service.name" =>
+        {
+            *info.services.0 <= **service && **service <= *info.services.1
+        }
+        _ => true,
+    }
+}
+
+/// A head or a block of a part.
+enum SpanRun<'a> {
+    Head(&'a HeadSpans),
+    Part(PartSpans<'a>),
+}
+
+enum SpanOpen<'a> {
+    Head(&'a HeadSpans),
+    Part(&'a SpansPart, Arc<SpanBlock>),
+}
+
+struct PartSpans<'a> {
+    snapshot: &'a Snapshot,
+    part: &'a SpansPart,
+    info: &'a SpanBlockInfo,
+    range: TimeRange,
+    tally: &'a Tally,
+}
+
+impl<'a> PartSpans<'a> {
+    /// Reads the block; the rows are those within the range. A damaged block has none.
+    fn open(&self) -> Result<Opening<SpanOpen<'a>>> {
+        let Some(block) = self.snapshot.span_block(self.part, self.info, self.tally)? else {
+            return Ok((SpanOpen::Part(self.part, Arc::new(SpanBlock::default())), Vec::new()));
+        };
+        let times = block.starts.iter().map(|&start| clamp_time(start)).enumerate();
+        let rows = times
+            .filter(|(_, time)| self.range.contains(*time))
+            .map(|(row, time)| (time, row as u32))
+            .collect();
+        Ok((SpanOpen::Part(self.part, block), rows))
+    }
+}
+
+impl<'a> Run for SpanRun<'a> {
+    type Open = SpanOpen<'a>;
+
+    fn bounds(&self) -> (i64, i64) {
+        match self {
+            SpanRun::Head(head) => bounds_of(&head.rows),
+            SpanRun::Part(part) => (part.info.min_ns, part.info.max_ns),
+        }
+    }
+
+    fn open(&self) -> Result<Opening<SpanOpen<'a>>> {
+        match self {
+            SpanRun::Head(head) => Ok((SpanOpen::Head(head), times_of(&head.rows))),
+            SpanRun::Part(part) => part.open(),
+        }
+    }
 }
 
 pub(super) fn of_trace(
@@ -45,6 +148,23 @@ pub(super) fn of_trace(
     if trace == [0; 16] {
         return Ok(found);
     }
+    for part in &snapshot.parts.spans {
+        let Some(index) = part.traces.block_of(trace) else { continue };
+        let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
+        let places = places(&index, trace)
+            .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
+        for (block, row) in places {
+            let Some(info) = part.blocks.get(block as usize) else { continue };
+            let Some(block) = snapshot.span_block(part, info, tally)? else { continue };
+            if block.trace_ids.get(row as usize) != Some(&trace) {
+                continue;
+            }
+            let span = part.stored(&block, row as usize);
+            let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
+            tally.add(1, 0)?;
+            found.push(span.into_owned());
+        }
+    }
     for view in &snapshot.heads {
         let rows = view.head.read().spans.of_trace(trace, view.visible);
         let spans = HeadSpans::with_rows(view, rows);
@@ -54,6 +174,8 @@ pub(super) fn of_trace(
             found.push(span.into_owned());
         }
     }
+    let cutoff_ns = snapshot.cutoffs_ns[Signal::Traces as usize];
+    found.retain(|s| clamp_time(s.span.start_ns) >= cutoff_ns);
     found.sort_by_key(|s| s.span.start_ns);
     forget_repeats(&mut found);
     Ok(found)
@@ -82,13 +204,13 @@ struct HeadSpans {
 }
 
 impl HeadSpans {
-    fn new(view: &HeadView, scan: &SpanScan<'_>) -> Option<Self> {
+    fn new(view: &HeadView, range: TimeRange) -> Option<Self> {
         let tables = view.head.read();
         let rows: Vec<RowRef> = tables
             .spans
             .visible(view.visible)
             .iter()
-            .filter(|row| scan.range.contains(row.time_ns))
+            .filter(|row| range.contains(row.time_ns))
             .copied()
             .collect();
         drop(tables);
@@ -120,17 +242,5 @@ impl HeadSpans {
             scope: Arc::clone(self.scopes.get(row.scope as usize)?),
         };
         Some((span, bytes.len() - r.remaining()))
-    }
-}
-
-impl<'a> Run for &'a HeadSpans {
-    type Open = &'a HeadSpans;
-
-    fn bounds(&self) -> (i64, i64) {
-        bounds_of(&self.rows)
-    }
-
-    fn open(&self) -> Result<Opening<&'a HeadSpans>> {
-        Ok((self, times_of(&self.rows)))
     }
 }

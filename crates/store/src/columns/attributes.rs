@@ -1,0 +1,255 @@
+//! Attributes of many rows: one column for each key and type, and for each row the list
+//! of columns it has a value in. Rows of one kind share that list, so it is kept once.
+
+use std::borrow::Cow;
+
+use super::{ROWS_MAX, Strings, StringsWriter, ints, put_ints};
+use crate::bytes::{Reader, put_bytes, put_varint, unzigzag, zigzag};
+use crate::intern::Interner;
+use crate::model::{Attribute, Value};
+use crate::row;
+
+const OTHER: u8 = 0;
+const STR: u8 = 1;
+const INT: u8 = 2;
+const DOUBLE: u8 = 3;
+const BOOL: u8 = 4;
+
+fn kind_of(value: &Value<'_>) -> u8 {
+    match value {
+        Value::Str(_) => STR,
+        Value::Int(_) => INT,
+        Value::Double(_) => DOUBLE,
+        Value::Bool(_) => BOOL,
+        Value::Empty | Value::Bytes(_) | Value::Array(_) | Value::Map(_) => OTHER,
+    }
+}
+
+/// Collects attributes of rows.
+#[derive(Debug, Default)]
+pub(crate) struct AttributesWriter {
+    /// Type and key of each column.
+    columns: Interner,
+    strings: Vec<StringsWriter>,
+    numbers: Vec<Vec<u64>>,
+    /// The list of columns, as varints.
+    shapes: Interner,
+    row_shapes: Vec<u64>,
+    scratch: Vec<u8>,
+    bytes: usize,
+}
+
+impl AttributesWriter {
+    pub(crate) fn push(&mut self, attributes: &[Attribute<'_>]) {
+        let mut shape = Vec::with_capacity(attributes.len() * 2);
+        for attribute in attributes {
+            let kind = kind_of(&attribute.value);
+            self.scratch.clear();
+            self.scratch.push(kind);
+            self.scratch.extend_from_slice(attribute.key.as_bytes());
+            let (column, new) = self.columns.insert(&self.scratch);
+            if new {
+                self.strings.push(StringsWriter::default());
+                self.numbers.push(Vec::new());
+            }
+            put_varint(&mut shape, u64::from(column));
+            self.push_value(column as usize, &attribute.value);
+        }
+        let (shape, _) = self.shapes.insert(&shape);
+        self.row_shapes.push(u64::from(shape));
+    }
+
+    fn push_value(&mut self, column: usize, value: &Value<'_>) {
+        let numbers = &mut self.numbers[column];
+        self.bytes += 4;
+        match value {
+            Value::Str(text) => {
+                self.bytes += text.len();
+                self.strings[column].push(text.as_bytes());
+            }
+            Value::Int(int) => numbers.push(zigzag(*int)),
+            Value::Double(double) => numbers.push(double.to_bits()),
+            Value::Bool(bool) => numbers.push(u64::from(*bool)),
+            Value::Empty | Value::Bytes(_) | Value::Array(_) | Value::Map(_) => {
+                self.scratch.clear();
+                // Whoever wrote the row once kept to the depth.
+                let _ = row::put_value(&mut self.scratch, value, 0);
+                self.bytes += self.scratch.len();
+                self.strings[column].push(&self.scratch);
+            }
+        }
+    }
+
+    /// Roughly the bytes collected.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.columns.len() as u64);
+        for column in self.columns.iter() {
+            put_bytes(out, column);
+        }
+        put_varint(out, self.shapes.len() as u64);
+        for shape in self.shapes.iter() {
+            put_bytes(out, shape);
+        }
+        put_ints(out, &self.row_shapes);
+        for (column, (strings, numbers)) in
+            self.columns.iter().zip(self.strings.iter().zip(&self.numbers))
+        {
+            match column.first() {
+                Some(&(STR | OTHER)) => strings.finish(out),
+                _ => put_ints(out, numbers),
+            }
+        }
+    }
+}
+
+/// Attributes of many rows, read one row at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes {
+    columns: Vec<Column>,
+    shapes: Vec<Vec<u32>>,
+    row_shapes: Vec<u32>,
+    /// Where in `cells` each row begins.
+    row_cells: Vec<u32>,
+    /// For each value of each row, its place in its column.
+    cells: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Column {
+    /// Where the key lies in the block.
+    key: (u32, u32),
+    kind: u8,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Strings(Strings),
+    Numbers(Vec<u64>),
+}
+
+impl Attributes {
+    /// Reads the columns of `count` rows out of `block`, where `r` stands.
+    pub(crate) fn read(block: &[u8], r: &mut Reader<'_>, count: usize) -> Option<Self> {
+        let heads = column_heads(block, r)?;
+        let shapes = shapes(r, heads.len())?;
+        let row_shapes = ints(r, count)?;
+        // Each row takes the next value of each of its columns.
+        let mut taken = vec![0u32; heads.len()];
+        let mut row_cells = Vec::with_capacity(count);
+        let mut cells = Vec::new();
+        for &shape in &row_shapes {
+            row_cells.push(cells.len() as u32);
+            for &column in shapes.get(usize::try_from(shape).ok()?)? {
+                let next = taken.get_mut(column as usize)?;
+                cells.push(*next);
+                *next += 1;
+            }
+            if cells.len() > ROWS_MAX {
+                return None;
+            }
+        }
+        let mut columns = Vec::with_capacity(heads.len());
+        for ((key, kind), count) in heads.into_iter().zip(taken) {
+            let values = match kind {
+                STR | OTHER => Values::Strings(Strings::read(block, r, count as usize)?),
+                INT | DOUBLE | BOOL => Values::Numbers(ints(r, count as usize)?),
+                _ => return None,
+            };
+            columns.push(Column { key, kind, values });
+        }
+        let row_shapes = row_shapes.into_iter().map(|s| s as u32).collect();
+        Some(Attributes { columns, shapes, row_shapes, row_cells, cells })
+    }
+
+    /// All attributes of a row, in the order they came.
+    pub(crate) fn get<'a>(&self, block: &'a [u8], row: usize) -> Vec<Attribute<'a>> {
+        self.cells_of(row)
+            .map(|(column, cell)| Attribute {
+                key: Cow::Borrowed(text(block, column.key)),
+                value: column.value(block, cell),
+            })
+            .collect()
+    }
+
+    fn cells_of(&self, row: usize) -> impl Iterator<Item = (&Column, usize)> {
+        let shape = self.row_shapes.get(row).and_then(|&s| self.shapes.get(s as usize));
+        let first = self.row_cells.get(row).map_or(0, |&c| c as usize);
+        let columns = shape.map_or(&[][..], Vec::as_slice).iter();
+        columns.zip(self.cells.get(first..).unwrap_or(&[])).filter_map(|(&column, &cell)| {
+            Some((self.columns.get(column as usize)?, cell as usize))
+        })
+    }
+
+    /// Memory taken, in bytes.
+    pub(crate) fn byte_len(&self) -> usize {
+        let values = self.columns.iter().map(|c| match &c.values {
+            Values::Strings(strings) => strings.byte_len(),
+            Values::Numbers(numbers) => numbers.len() * 8,
+        });
+        self.cells.len() * 4 + self.row_shapes.len() * 8 + values.sum::<usize>()
+    }
+}
+
+impl Column {
+    fn value<'a>(&self, block: &'a [u8], cell: usize) -> Value<'a> {
+        match &self.values {
+            Values::Strings(strings) if self.kind == STR => {
+                Value::Str(Cow::Borrowed(strings.text(block, cell)))
+            }
+            Values::Strings(strings) => {
+                let bytes = strings.get(block, cell);
+                row::value(&mut Reader::new(bytes), 0).unwrap_or_default()
+            }
+            Values::Numbers(numbers) => {
+                let number = numbers.get(cell).copied().unwrap_or(0);
+                match self.kind {
+                    INT => Value::Int(unzigzag(number)),
+                    DOUBLE => Value::Double(f64::from_bits(number)),
+                    _ => Value::Bool(number != 0),
+                }
+            }
+        }
+    }
+}
+
+fn text(block: &[u8], (at, len): (u32, u32)) -> &str {
+    let bytes = block.get(at as usize..at as usize + len as usize);
+    bytes.and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+}
+
+/// Place of the key and kind of each column.
+type Heads = Vec<((u32, u32), u8)>;
+
+fn column_heads(block: &[u8], r: &mut Reader<'_>) -> Option<Heads> {
+    let count = r.count(2)?;
+    let mut heads = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (&kind, key) = r.bytes()?.split_first()?;
+        let at = block.len() - r.remaining() - key.len();
+        heads.push(((u32::try_from(at).ok()?, u32::try_from(key.len()).ok()?), kind));
+    }
+    Some(heads)
+}
+
+fn shapes(r: &mut Reader<'_>, columns: usize) -> Option<Vec<Vec<u32>>> {
+    let count = r.count(1)?;
+    let mut shapes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut bytes = Reader::new(r.bytes()?);
+        let mut shape = Vec::new();
+        while !bytes.is_empty() {
+            let column = bytes.varint32()?;
+            if column as usize >= columns {
+                return None;
+            }
+            shape.push(column);
+        }
+        shapes.push(shape);
+    }
+    Some(shapes)
+}

@@ -1,0 +1,369 @@
+//! Writes one part out of several of the same signal and partition.
+
+use std::cmp::Ordering;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::logs::{LogBlock, LogsPart, LogsWriter};
+use super::metrics::{
+    MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
+};
+use super::spans::{SpanBlock, SpansPart, SpansWriter, service_of};
+use super::{LEVEL_MERGE, PartInfo};
+use crate::error::Result;
+use crate::head::clamp_time;
+use crate::labels::Labels;
+use crate::samples::Gather;
+use crate::snapshot::{Samples, TimeRange};
+use crate::vfs::Vfs;
+
+/// Parts to merge, oldest append first.
+#[derive(Debug)]
+pub(crate) enum MergeInputs {
+    Metrics(Vec<Arc<MetricsPart>>),
+    Logs(Vec<Arc<LogsPart>>),
+    Spans(Vec<Arc<SpansPart>>),
+}
+
+/// Writes the merged part and notes in `info` what it holds. Rows before the cutoff are
+/// left out; without any row left there is nothing but an empty part. False if a block of
+/// an input is damaged: then the inputs must stay.
+pub(crate) fn merge_parts(
+    vfs: &dyn Vfs,
+    path: &Path,
+    inputs: &MergeInputs,
+    cutoff_ns: i64,
+    info: &mut PartInfo,
+) -> Result<bool> {
+    match inputs {
+        MergeInputs::Metrics(parts) => merge_metrics(vfs, path, parts, cutoff_ns, info),
+        MergeInputs::Logs(parts) => merge_logs(vfs, path, parts, cutoff_ns, info),
+        MergeInputs::Spans(parts) => merge_spans(vfs, path, parts, cutoff_ns, info),
+    }
+}
+
+/// The input whose next row comes first; of equal ones the oldest.
+fn first_of<T>(
+    inputs: &[T],
+    order: impl Fn(&T, &T) -> Ordering,
+    ended: impl Fn(&T) -> bool,
+) -> Option<usize> {
+    let mut first: Option<usize> = None;
+    for (at, input) in inputs.iter().enumerate() {
+        if !ended(input) && first.is_none_or(|f| order(input, &inputs[f]) == Ordering::Less) {
+            first = Some(at);
+        }
+    }
+    first
+}
+
+struct LogInput<'a> {
+    part: &'a LogsPart,
+    /// The place of each stream among those of all inputs.
+    ranks: Vec<u32>,
+    next_block: usize,
+    block: Option<Arc<LogBlock>>,
+    row: usize,
+}
+
+impl LogInput<'_> {
+    /// Moves to the next block if the current one is used up. False if it is damaged.
+    fn settle(&mut self) -> Result<bool> {
+        while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
+            let Some(info) = self.part.blocks.get(self.next_block) else {
+                self.block = None;
+                return Ok(true);
+            };
+            self.next_block += 1;
+            self.row = 0;
+            self.block = self.part.read(info)?;
+            if self.block.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn key(&self) -> Option<(u32, i64)> {
+        let block = self.block.as_ref()?;
+        let stream = *block.streams.get(self.row)? as usize;
+        Some((*self.ranks.get(stream)?, clamp_time(*block.times.get(self.row)?)))
+    }
+}
+
+fn merge_logs(
+    vfs: &dyn Vfs,
+    path: &Path,
+    parts: &[Arc<LogsPart>],
+    cutoff_ns: i64,
+    info: &mut PartInfo,
+) -> Result<bool> {
+    let mut all: Vec<&Labels> =
+        parts.iter().flat_map(|p| p.streams.iter().map(|s| &s.labels)).collect();
+    all.sort();
+    all.dedup();
+    let rank = |labels: &Labels| all.binary_search(&labels).unwrap_or(0) as u32;
+    let mut inputs = Vec::with_capacity(parts.len());
+    for part in parts {
+        let ranks = part.streams.iter().map(|s| rank(&s.labels)).collect();
+        let mut input = LogInput { part, ranks, next_block: 0, block: None, row: 0 };
+        if !input.settle()? {
+            return Ok(false);
+        }
+        inputs.push(input);
+    }
+    let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE)?;
+    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.block.is_none()) {
+        let input = &mut inputs[first];
+        if let Some(block) = &input.block {
+            let (resource, scope) = (block.resources[input.row], block.scopes[input.row]);
+            let stored = input.part.stored(block, input.row);
+            let (Some(log), Some(owner)) = (stored, input.part.owners.encoded(resource, scope))
+            else {
+                return Ok(false);
+            };
+            if clamp_time(log.record.time_ns) >= cutoff_ns {
+                writer.push(&log.stream, owner, &log.record)?;
+            }
+        }
+        input.row += 1;
+        if !input.settle()? {
+            return Ok(false);
+        }
+    }
+    (info.rows, info.min_ns, info.max_ns) = (writer.rows, writer.min_ns, writer.max_ns);
+    info.bytes = writer.finish()?;
+    Ok(true)
+}
+
+struct SpanInput<'a> {
+    part: &'a SpansPart,
+    next_block: usize,
+    block: Option<Arc<SpanBlock>>,
+    row: usize,
+}
+
+impl SpanInput<'_> {
+    /// As [`LogInput::settle`].
+    fn settle(&mut self) -> Result<bool> {
+        while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
+            let Some(info) = self.part.blocks.get(self.next_block) else {
+                self.block = None;
+                return Ok(true);
+            };
+            self.next_block += 1;
+            self.row = 0;
+            self.block = self.part.read(info)?;
+            if self.block.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn key(&self) -> Option<(&str, &str, i64)> {
+        let block = self.block.as_ref()?;
+        let resource = self.part.owners.resource(*block.resources.get(self.row)?)?;
+        let start = clamp_time(*block.starts.get(self.row)?);
+        Some((service_of(resource), block.name(self.row), start))
+    }
+}
+
+fn merge_spans(
+    vfs: &dyn Vfs,
+    path: &Path,
+    parts: &[Arc<SpansPart>],
+    cutoff_ns: i64,
+    info: &mut PartInfo,
+) -> Result<bool> {
+    let mut inputs = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut input = SpanInput { part, next_block: 0, block: None, row: 0 };
+        if !input.settle()? {
+            return Ok(false);
+        }
+        inputs.push(input);
+    }
+    let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE)?;
+    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.block.is_none()) {
+        let input = &mut inputs[first];
+        if let Some(block) = &input.block {
+            let (resource, scope) = (block.resources[input.row], block.scopes[input.row]);
+            let stored = input.part.stored(block, input.row);
+            let (Some(span), Some(owner)) = (stored, input.part.owners.encoded(resource, scope))
+            else {
+                return Ok(false);
+            };
+            if clamp_time(span.span.start_ns) >= cutoff_ns {
+                writer.push(service_of(&span.resource), owner, &span.span)?;
+            }
+        }
+        input.row += 1;
+        if !input.settle()? {
+            return Ok(false);
+        }
+    }
+    (info.rows, info.min_ns, info.max_ns) = (writer.rows, writer.min_ns, writer.max_ns);
+    info.bytes = writer.finish()?;
+    Ok(true)
+}
+
+struct SeriesInput<'a> {
+    part: &'a MetricsPart,
+    next_block: usize,
+    block: Option<Arc<SeriesBlock>>,
+    row: usize,
+    /// Of the current row.
+    labels: Labels,
+    /// The data block last read.
+    data: Option<(u32, Arc<Vec<u8>>)>,
+}
+
+impl SeriesInput<'_> {
+    /// As [`LogInput::settle`].
+    fn settle(&mut self) -> Result<bool> {
+        while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
+            let Some(info) = self.part.series_blocks.get(self.next_block) else {
+                self.block = None;
+                return Ok(true);
+            };
+            self.next_block += 1;
+            self.row = 0;
+            self.block = self.part.read_series(info)?;
+            if self.block.is_none() {
+                return Ok(false);
+            }
+        }
+        if let Some(block) = &self.block {
+            self.labels = block.labels(self.row);
+        }
+        Ok(true)
+    }
+
+    /// Adds the current series' samples. False if a block is damaged.
+    fn gather(&mut self, range: TimeRange, out: &mut Gather<'_>) -> Result<bool> {
+        let Some(block) = self.block.clone() else { return Ok(true) };
+        for chunk in block.chunks_of(self.row) {
+            if self.data.as_ref().is_none_or(|(at, _)| *at != chunk.block) {
+                let Some(data) = self.part.read_data(chunk.block)? else { return Ok(false) };
+                self.data = Some((chunk.block, data));
+            }
+            let bytes = self.data.as_ref().and_then(|(_, d)| d.get(chunk.offset as usize..));
+            if bytes.and_then(|b| decode_chunk(b, &range.to_ms(), out)).is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn merge_metrics(
+    vfs: &dyn Vfs,
+    path: &Path,
+    parts: &[Arc<MetricsPart>],
+    cutoff_ns: i64,
+    info: &mut PartInfo,
+) -> Result<bool> {
+    let range = TimeRange { start_ns: cutoff_ns, end_ns: i64::MAX };
+    let mut inputs = Vec::with_capacity(parts.len());
+    for part in parts {
+        let labels = Labels::empty();
+        let mut input =
+            SeriesInput { part, next_block: 0, block: None, row: 0, labels, data: None };
+        if !input.settle()? {
+            return Ok(false);
+        }
+        inputs.push(input);
+    }
+    let mut writer = MetricsWriter::create(vfs, path, LEVEL_MERGE)?;
+    let order = |a: &SeriesInput<'_>, b: &SeriesInput<'_>| series_order(&a.labels, &b.labels);
+    let mut samples = Samples::default();
+    while let Some(first) = first_of(&inputs, order, |i| i.block.is_none()) {
+        let labels = inputs[first].labels.clone();
+        let mut gather = Gather::new(&mut samples);
+        let mut owner = None;
+        for input in &mut inputs {
+            let Some(block) = input.block.clone().filter(|_| input.labels == labels) else {
+                continue;
+            };
+            if !input.gather(range, &mut gather)? {
+                return Ok(false);
+            }
+            // The newest input's owner counts.
+            let (resource, scope) = block.owner(input.row);
+            owner = input.part.owners.encoded(resource, scope);
+            input.row += 1;
+            if !input.settle()? {
+                return Ok(false);
+            }
+        }
+        gather.finish();
+        let Some(owner) = owner else { return Ok(false) };
+        writer.push(&labels, owner, &samples)?;
+    }
+    if !merge_exemplars(parts, range, &mut writer)? {
+        return Ok(false);
+    }
+    info.rows = writer.rows;
+    info.min_ns = writer.min_ms.saturating_mul(1_000_000);
+    info.max_ns = writer.max_ms.saturating_mul(1_000_000);
+    info.bytes = writer.finish()?;
+    Ok(true)
+}
+
+struct ExemplarInput<'a> {
+    part: &'a MetricsPart,
+    next_block: usize,
+    /// Of the current block, the next one last.
+    rest: Vec<PartExemplar>,
+}
+
+impl ExemplarInput<'_> {
+    /// As [`LogInput::settle`].
+    fn settle(&mut self) -> Result<bool> {
+        while self.rest.is_empty() {
+            let Some(info) = self.part.exemplar_blocks.get(self.next_block) else { break };
+            self.next_block += 1;
+            let Some(mut exemplars) = self.part.read_exemplars(info)? else { return Ok(false) };
+            exemplars.reverse();
+            self.rest = exemplars;
+        }
+        Ok(true)
+    }
+}
+
+fn merge_exemplars(
+    parts: &[Arc<MetricsPart>],
+    range: TimeRange,
+    writer: &mut MetricsWriter,
+) -> Result<bool> {
+    let mut inputs = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut input = ExemplarInput { part, next_block: 0, rest: Vec::new() };
+        if !input.settle()? {
+            return Ok(false);
+        }
+        inputs.push(input);
+    }
+    let order = |a: &ExemplarInput<'_>, b: &ExemplarInput<'_>| match (a.rest.last(), b.rest.last())
+    {
+        (Some(a), Some(b)) => series_order(&a.series, &b.series)
+            .then_with(|| a.exemplar.time_ms.cmp(&b.exemplar.time_ms)),
+        _ => Ordering::Equal,
+    };
+    while let Some(first) = first_of(&inputs, order, |i| i.rest.is_empty()) {
+        let input = &mut inputs[first];
+        if let Some(next) = input.rest.pop()
+            && range.to_ms().contains(&next.exemplar.time_ms)
+        {
+            let Some(owner) = input.part.owners.encoded(next.resource, next.scope) else {
+                return Ok(false);
+            };
+            writer.push_exemplar(&next.series, owner, &next.exemplar)?;
+        }
+        if !input.settle()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

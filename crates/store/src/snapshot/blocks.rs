@@ -1,0 +1,113 @@
+//! Reads blocks of parts by way of the cache, and keeps the tally.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Snapshot;
+use crate::cache::Cached;
+use crate::error::Result;
+use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
+use crate::part::metrics::{MetricsPart, SeriesBlock};
+use crate::part::spans::{SpanBlock, SpanBlockInfo, SpansPart};
+use crate::part::{BlockRef, PartFile};
+use crate::tally::Tally;
+
+/// Which of a part's blocks a look-up is for; blocks of different kinds never share a place.
+fn key(file: &PartFile, block: &BlockRef) -> (u64, u64) {
+    (file.info.id, block.offset())
+}
+
+/// Counts what was found; a damaged block is no error, but the answer is partial.
+fn count<T>(found: Option<T>, bytes: u64, tally: &Tally) -> Result<Option<T>> {
+    match found {
+        Some(found) => {
+            tally.blocks_read.fetch_add(1, Relaxed);
+            tally.add(0, bytes)?;
+            Ok(Some(found))
+        }
+        None => {
+            tally.blocks_damaged.fetch_add(1, Relaxed);
+            Ok(None)
+        }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn series_block(
+        &self,
+        part: &MetricsPart,
+        at: usize,
+        tally: &Tally,
+    ) -> Result<Option<Arc<SeriesBlock>>> {
+        let Some(info) = part.series_blocks.get(at) else { return Ok(None) };
+        let key = key(&part.file, &info.block);
+        let found = match self.cache.get(key) {
+            Some(Cached::Series(block)) => Some(block),
+            _ => {
+                let read = part.read_series(info)?;
+                read.inspect(|b| self.cache.insert(key, Cached::Series(Arc::clone(b))))
+            }
+        };
+        count(found, info.block.raw_len(), tally)
+    }
+
+    pub(super) fn data_block(
+        &self,
+        part: &MetricsPart,
+        at: u32,
+        tally: &Tally,
+    ) -> Result<Option<Arc<Vec<u8>>>> {
+        let Some(info) = part.data_blocks.get(at as usize) else { return Ok(None) };
+        self.bytes(&part.file, info, tally)
+    }
+
+    /// A block as plain bytes.
+    pub(super) fn bytes(
+        &self,
+        file: &PartFile,
+        info: &BlockRef,
+        tally: &Tally,
+    ) -> Result<Option<Arc<Vec<u8>>>> {
+        let key = key(file, info);
+        if let Some(Cached::Bytes(bytes)) = self.cache.get(key) {
+            return Ok(Some(bytes));
+        }
+        let read = file.read(info)?.map(Arc::new);
+        let read = read.inspect(|b| self.cache.insert(key, Cached::Bytes(Arc::clone(b))));
+        count(read, info.raw_len(), tally)
+    }
+
+    pub(super) fn log_block(
+        &self,
+        part: &LogsPart,
+        info: &LogBlockInfo,
+        tally: &Tally,
+    ) -> Result<Option<Arc<LogBlock>>> {
+        let key = key(&part.file, &info.block);
+        let found = match self.cache.get(key) {
+            Some(Cached::Log(block)) => Some(block),
+            _ => {
+                let read = part.read(info)?;
+                read.inspect(|b| self.cache.insert(key, Cached::Log(Arc::clone(b))))
+            }
+        };
+        count(found, info.block.raw_len(), tally)
+    }
+
+    pub(super) fn span_block(
+        &self,
+        part: &SpansPart,
+        info: &SpanBlockInfo,
+        tally: &Tally,
+    ) -> Result<Option<Arc<SpanBlock>>> {
+        let key = key(&part.file, &info.block);
+        let found = match self.cache.get(key) {
+            Some(Cached::Span(block)) => Some(block),
+            _ => {
+                let read = part.read(info)?;
+                read.inspect(|b| self.cache.insert(key, Cached::Span(Arc::clone(b))))
+            }
+        };
+        count(found, info.block.raw_len(), tally)
+    }
+}

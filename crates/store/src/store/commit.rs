@@ -1,0 +1,204 @@
+//! Group commit: many threads append, one of them writes and syncs for all that wait.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+
+use super::{Store, hold};
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::wal::{Failure, Record, Wal};
+
+/// The queue before the WAL.
+#[derive(Debug)]
+pub(super) struct Commit {
+    queue: Mutex<Queue>,
+    /// Signalled when a turn ends.
+    turn_over: Condvar,
+    waiting_bytes: AtomicU64,
+    /// Only whoever has the turn takes this lock for long.
+    wal: Mutex<Wal>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Arc<Waiting>>,
+    /// Somebody has the turn: writes for a group, or changes what the next group meets.
+    taken: bool,
+}
+
+/// One append that waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    payload: Arc<Vec<u8>>,
+    answer: OnceLock<Answer>,
+}
+
+type Answer = std::result::Result<(), Refusal>;
+
+/// An error that can be told to every append of a group.
+#[derive(Clone, Debug)]
+enum Refusal {
+    Poisoned(String),
+    Io(&'static str, std::path::PathBuf, std::io::ErrorKind, String),
+    Other(String),
+}
+
+impl Refusal {
+    fn of(error: Error) -> Self {
+        match error {
+            Error::Io { doing, path, source } => {
+                Refusal::Io(doing, path, source.kind(), source.to_string())
+            }
+            other => Refusal::Other(other.to_string()),
+        }
+    }
+
+    fn error(&self) -> Error {
+        match self.clone() {
+            Refusal::Poisoned(why) => Error::Poisoned(why),
+            Refusal::Io(doing, path, kind, text) => {
+                Error::Io { doing, path, source: std::io::Error::new(kind, text) }
+            }
+            Refusal::Other(why) => Error::Corrupt { path: "wal".into(), why },
+        }
+    }
+}
+
+impl Commit {
+    pub(super) fn new(wal: Wal) -> Self {
+        Commit {
+            queue: Mutex::default(),
+            turn_over: Condvar::new(),
+            waiting_bytes: AtomicU64::new(0),
+            wal: Mutex::new(wal),
+        }
+    }
+
+    /// Bytes of appends that wait for their turn.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes.load(Relaxed)
+    }
+
+    /// Bytes and syncs of the WAL.
+    pub(super) fn wal_stats(&self) -> (u64, u64) {
+        let wal = hold(&self.wal);
+        (wal.bytes(), wal.syncs)
+    }
+
+    pub(super) fn wal(&self) -> std::sync::MutexGuard<'_, Wal> {
+        hold(&self.wal)
+    }
+
+    /// Waits until nobody writes, and keeps it so until the answer is dropped.
+    pub(super) fn take_turn(&self) -> Turn<'_> {
+        let mut queue = hold(&self.queue);
+        while queue.taken {
+            queue = self.turn_over.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.taken = true;
+        Turn { commit: self, group: Vec::new() }
+    }
+}
+
+/// The right to write. Dropping it gives the turn on, also in a panic.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    commit: &'a Commit,
+    /// The appends this turn writes for.
+    group: Vec<Arc<Waiting>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        for waiting in &self.group {
+            // Only a panic leaves one without an answer.
+            let _ = waiting.answer.set(Err(Refusal::Poisoned("a commit panicked".to_owned())));
+        }
+        hold(&self.commit.queue).taken = false;
+        self.commit.turn_over.notify_all();
+    }
+}
+
+impl Store {
+    /// Queues a batch and returns when the WAL holds it and the head shows it, or neither.
+    pub(super) fn commit(&self, payload: Arc<Vec<u8>>) -> Result<()> {
+        let bytes = payload.len() as u64;
+        let mine = Arc::new(Waiting { payload, answer: OnceLock::new() });
+        self.commit.waiting_bytes.fetch_add(bytes * 2, Relaxed);
+        let mut queue = hold(&self.commit.queue);
+        queue.waiting.push(Arc::clone(&mine));
+        let answer = loop {
+            if let Some(answer) = mine.answer.get() {
+                break answer.as_ref().map_err(Refusal::error).copied();
+            }
+            if queue.taken {
+                queue = self.commit.turn_over.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.taken = true;
+            let group = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            self.write_group(Turn { commit: &self.commit, group });
+            queue = hold(&self.commit.queue);
+        };
+        drop(queue);
+        self.commit.waiting_bytes.fetch_sub(bytes * 2, Relaxed);
+        answer
+    }
+
+    fn write_group(&self, turn: Turn<'_>) {
+        let _guard = self.poison.on_panic("a commit");
+        // Checked with the turn in hand: what was poisoned in between must not be written.
+        if let Some(why) = self.poison.why() {
+            return answer_all(&turn.group, &Err(Refusal::Poisoned(why)));
+        }
+        let (head, last) = {
+            let view = hold(&self.view);
+            (Arc::clone(&view.head), view.last)
+        };
+        let numbered = turn.group.iter().zip(last + 1..);
+        let records: Vec<Record> = numbered.map(|(w, n)| (n, Arc::clone(&w.payload))).collect();
+        let written = hold(&self.commit.wal).write(&records);
+        match written {
+            Ok(()) => self.show(&head, &records, &turn.group),
+            Err(Failure::Refused(error)) => answer_all(&turn.group, &Err(Refusal::of(error))),
+            Err(Failure::Lost(error)) => {
+                self.poison.set(error.to_string());
+                answer_all(&turn.group, &Err(Refusal::Poisoned(error.to_string())));
+            }
+        }
+    }
+
+    /// Puts what the WAL holds into the head, in the WAL's order.
+    fn show(&self, head: &Head, records: &[Record], group: &[Arc<Waiting>]) {
+        for ((number, payload), waiting) in records.iter().zip(group) {
+            if head.apply(*number, payload).is_none() {
+                let why = "a batch could not be read back; this is a defect".to_owned();
+                self.poison.set(why.clone());
+                return answer_all(group, &Err(Refusal::Poisoned(why)));
+            }
+            let families = head.take_families();
+            let mut view = hold(&self.view);
+            view.last = *number;
+            super::flush::learn(&mut view.families, families);
+            drop(view);
+            let _ = waiting.answer.set(Ok(()));
+        }
+        self.count_head_bytes();
+    }
+
+    /// Notes what the heads take.
+    pub(super) fn count_head_bytes(&self) {
+        let view = hold(&self.view);
+        let frozen = view.frozen.as_ref().map_or(0, |(head, _)| head.read().bytes());
+        let bytes = view.head.read().bytes() + frozen;
+        self.counters.head_bytes.store(bytes as u64, Relaxed);
+    }
+}
+
+fn answer_all(group: &[Arc<Waiting>], answer: &Answer) {
+    for waiting in group {
+        // Those that have one keep it.
+        let _ = waiting.answer.set(answer.clone());
+    }
+}

@@ -1,0 +1,182 @@
+//! Opening: lock, manifest, parts, replay.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+use super::commit::Commit;
+use super::flush::{self, Maintenance};
+use super::poison::Poison;
+use super::{Counters, Limits, Store, View};
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::manifest::Manifest;
+use crate::part::{Damage, PartInfo, PartSet};
+use crate::settings::Settings;
+use crate::vfs::Vfs;
+use crate::wal::{self, Wal};
+
+pub(super) const WAL_DIR: &str = "wal";
+pub(super) const PARTS_DIR: &str = "parts";
+
+pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<Store> {
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { doing, path, source }
+    };
+    let (wal_dir, parts_dir) = (dir.join(WAL_DIR), dir.join(PARTS_DIR));
+    vfs.create_dir(dir).map_err(io("create", dir))?;
+    let lock = vfs.lock(dir).map_err(io("lock", dir))?;
+    let lock = lock.ok_or_else(|| Error::Locked(dir.to_owned()))?;
+    vfs.create_dir(&wal_dir).map_err(io("create", &wal_dir))?;
+    vfs.create_dir(&parts_dir).map_err(io("create", &parts_dir))?;
+    let manifest = load_manifest(&*vfs, dir, &wal_dir)?;
+    remove_left_overs(&*vfs, dir, &parts_dir, &manifest)?;
+
+    let damage = Arc::new(Damage::default());
+    let mut parts = PartSet::default();
+    for info in &manifest.parts {
+        parts.open(&vfs, &parts_dir, *info, &damage)?;
+    }
+    let limits = Limits::of(&settings);
+    let mut recovery = Recovery {
+        vfs: &vfs,
+        dir,
+        limits,
+        parts,
+        head: Arc::new(Head::new(manifest.flushed)),
+        manifest,
+        damage: &damage,
+        replayed: 0,
+    };
+    let flushed = recovery.manifest.flushed;
+    let replayed =
+        wal::replay(&*vfs, &wal_dir, flushed, &mut |n, payload| recovery.apply(n, payload))?;
+    damage.blocks.fetch_add(replayed.damaged, Relaxed);
+    let mut wal = Wal::start(Arc::clone(&vfs), &wal_dir, replayed.last, replayed.closed)?;
+    wal.trim(recovery.manifest.flushed)?;
+
+    let Recovery { parts, head, manifest, replayed: rows, .. } = recovery;
+    let counters = Counters::default();
+    counters.replayed.store(rows, Relaxed);
+    let view = View {
+        head,
+        frozen: None,
+        parts: Arc::new(parts),
+        families: Arc::new(manifest.families.clone()),
+        last: replayed.last,
+        cutoffs_ns: [i64::MIN; 3],
+    };
+    let store = Store {
+        dir: dir.to_owned(),
+        vfs,
+        limits,
+        commit: Commit::new(wal),
+        view: Mutex::new(view),
+        maintenance: Mutex::new(Maintenance::new(manifest)),
+        merging: Mutex::new(()),
+        cache: Arc::new(Cache::new(limits.cache_bytes)),
+        damage,
+        poison: Poison::default(),
+        counters,
+        settings,
+        _lock: lock,
+    };
+    store.count_head_bytes();
+    Ok(store)
+}
+
+/// The manifest comes before everything else: a directory with a WAL and without one has
+/// lost it.
+fn load_manifest(vfs: &dyn Vfs, dir: &Path, wal_dir: &Path) -> Result<Manifest> {
+    if let Some(manifest) = Manifest::load(vfs, dir)? {
+        // A killed process may have renamed it and not lived to make that durable.
+        vfs.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        return Ok(manifest);
+    }
+    let segments = vfs.list(wal_dir).map_err(|e| Error::io("list", wal_dir, e))?;
+    if !segments.is_empty() {
+        let path = dir.join("manifest");
+        let why = "it is missing, but there is data; restore it from a backup".to_owned();
+        return Err(Error::Corrupt { path, why });
+    }
+    let manifest = Manifest::default();
+    // The directories must be there for as long as the manifest is.
+    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        vfs.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
+    }
+    manifest.save(vfs, dir)?;
+    Ok(manifest)
+}
+
+/// Files that a crash left between their making and the manifest that names them.
+fn remove_left_overs(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    parts_dir: &Path,
+    manifest: &Manifest,
+) -> Result<()> {
+    let remove = |path: &Path| vfs.remove(path).map_err(|e| Error::io("remove", path, e));
+    for name in vfs.list(dir).map_err(|e| Error::io("list", dir, e))? {
+        if Manifest::is_left_over(&name) {
+            remove(&dir.join(name))?;
+        }
+    }
+    let known: std::collections::HashSet<String> =
+        manifest.parts.iter().map(PartInfo::file_name).collect();
+    for name in vfs.list(parts_dir).map_err(|e| Error::io("list", parts_dir, e))? {
+        if name.ends_with(".part") && !known.contains(&name) {
+            remove(&parts_dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// What replay builds up.
+struct Recovery<'a> {
+    vfs: &'a Arc<dyn Vfs>,
+    dir: &'a Path,
+    limits: Limits,
+    parts: PartSet,
+    head: Arc<Head>,
+    manifest: Manifest,
+    damage: &'a Arc<Damage>,
+    replayed: u64,
+}
+
+impl Recovery<'_> {
+    fn apply(&mut self, number: u64, payload: Vec<u8>) -> Result<()> {
+        let payload = Arc::new(payload);
+        let rows = crate::payload::Payload::parse(&payload);
+        self.replayed +=
+            rows.map_or(0, |p| (p.samples.count + p.logs.count + p.spans.count) as u64);
+        if self.head.apply(number, &payload).is_none() {
+            let path = self.dir.join(WAL_DIR);
+            let why = format!("append {number} passes its checksum but makes no sense");
+            return Err(Error::Corrupt { path, why });
+        }
+        let families = self.head.take_families();
+        flush::learn_into(&mut self.manifest.families, families);
+        // A long log must not need more memory than the data did when it came.
+        if self.head.read().bytes() as u64 >= self.limits.head_bytes {
+            self.flush(number)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, last: u64) -> Result<()> {
+        let mut next = self.manifest.clone();
+        let dir = self.dir.join(PARTS_DIR);
+        let infos = flush::write_parts(&**self.vfs, &dir, &self.head, last, &mut next.next_part)?;
+        next.parts.extend(&infos);
+        next.flushed = last;
+        next.save(&**self.vfs, self.dir)?;
+        self.manifest = next;
+        for info in infos {
+            self.parts.open(self.vfs, &dir, info, self.damage)?;
+        }
+        self.head = Arc::new(Head::new(last));
+        Ok(())
+    }
+}
