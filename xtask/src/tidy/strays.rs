@@ -25,9 +25,10 @@ const DEBUG_CALLS: &[&str] = &["dbg!(", "todo!(", "unimplemented!("];
 
 pub(super) fn found(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
+    let words = words();
     for file in tree.files.iter().filter(|file| !file.is_vendored()) {
         for (number, line) in file.text.lines().enumerate() {
-            if let Some(what) = stray(line) {
+            if let Some(what) = stray(line, &words) {
                 let place = format!("{}:{}", file.path, number + 1);
                 findings.faults.push(format!("{place}: `{what}`"));
             }
@@ -37,10 +38,13 @@ pub(super) fn found(tree: &Tree) -> Findings {
     findings
 }
 
-fn stray(line: &str) -> Option<String> {
+fn words() -> Vec<String> {
     let lists = [MACHINE_PATHS, REGISTRY_HOSTS, MARKS];
-    let words = lists.into_iter().flatten().map(|(a, b)| format!("{a}{b}"));
-    words.into_iter().find(|word| {
+    lists.into_iter().flatten().map(|(a, b)| format!("{a}{b}")).collect()
+}
+
+fn stray<'w>(line: &str, words: &'w [String]) -> Option<&'w str> {
+    let stands_alone = |word: &&String| {
         line.match_indices(word.as_str()).any(|(at, _)| {
             // Part of a longer path, name or word: `x/work/`, `TODOS`.
             let before = line[..at].chars().next_back();
@@ -50,7 +54,8 @@ fn stray(line: &str) -> Option<String> {
             let upper = word.chars().all(char::is_uppercase);
             starts && !(upper && after.is_some_and(char::is_alphanumeric))
         })
-    })
+    };
+    words.iter().find(stands_alone).map(String::as_str)
 }
 
 fn debug_calls(file: &File, findings: &mut Findings) {
@@ -78,11 +83,12 @@ mod tests {
 
     #[test]
     fn strays_are_told_from_words_that_contain_them() {
+        let words = words();
         let mark = format!("{}{}", "TO", "DO");
-        assert_eq!(stray(&format!("// {mark} later")), Some(mark.clone()));
-        assert_eq!(stray(&format!("{mark}S of a demo")), None);
+        assert_eq!(stray(&format!("// {mark} later"), &words), Some(mark.as_str()));
+        assert_eq!(stray(&format!("{mark}S of a demo"), &words), None);
         let path = format!("{}{}", "/ho", "me/me/x");
-        assert!(stray(&format!("see {path}")).is_some());
-        assert!(stray(&format!("https://example.org{path}")).is_none());
+        assert!(stray(&format!("see {path}"), &words).is_some());
+        assert!(stray(&format!("https://example.org{path}"), &words).is_none());
     }
 }
