@@ -112,7 +112,7 @@ function optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dot
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => yRange(min, max) } },
     axes: [
-      { ...axis, values: timeValues },
+      { ...axis, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ _axis, /** @type {number} */ _space, /** @type {number} */ increment) => timeValues(splits, increment, zone) },
       { ...axis, size: 70, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => format(v)) },
     ],
     series: [{}, ...drawn.map((line, i) => ({
@@ -162,12 +162,12 @@ function utcDate(seconds) {
   return new Date(seconds * 1000 + local.getTimezoneOffset() * 60000);
 }
 
-/** @param {any} u @param {number[]} splits @param {number} _axis @param {number} _space @param {number} increment */
-function timeValues(u, splits, _axis, _space, increment) {
+/** @param {number[]} splits @param {number} increment @param {boolean} zone UTC */
+function timeValues(splits, increment, zone) {
   const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
   let day = '';
   return splits.map((ts) => {
-    const d = u.opts.tzDate ? u.opts.tzDate(ts) : new Date(ts * 1000);
+    const d = zone ? utcDate(ts) : new Date(ts * 1000);
     const clock = `${two(d.getHours())}:${two(d.getMinutes())}${increment < 60 ? `:${two(d.getSeconds())}` : ''}`;
     const date = `${two(d.getMonth() + 1)}-${two(d.getDate())}`;
     const fresh = day && date !== day;

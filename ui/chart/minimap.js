@@ -66,7 +66,8 @@ function draw(canvas, width, tree, theme) {
     ctx.fillStyle = series(t.services[t.service[i]].color, theme).color;
     ctx.fillRect((t.start[i] / total) * width, y, Math.max(1, (t.duration[i] / total) * width), Math.max(1, tall - 0.5));
   }
-  // Errors last, so that nothing hides them.
+  // Errors last, so that nothing hides them: a red line along the bar, or all of a thin one.
   ctx.fillStyle = error;
-  for (const [i, y] of failed) ctx.fillRect((t.start[i] / total) * width, y, Math.max(2, (t.duration[i] / total) * width), Math.max(2, tall));
+  const line = tall >= 3 ? tall * 0.4 : Math.max(2, tall);
+  for (const [i, y] of failed) ctx.fillRect((t.start[i] / total) * width, y + Math.max(0, tall - 0.5 - line), Math.max(2, (t.duration[i] / total) * width), line);
 }

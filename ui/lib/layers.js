@@ -14,7 +14,7 @@
  * @property {number} height
  */
 
-export const BOX = { width: 168, height: 46, gapX: 92, gapY: 22 };
+export const BOX = { width: 168, height: 46, gapX: 120, gapY: 22 };
 
 /**
  * @param {string[]} names

@@ -36,7 +36,11 @@ export function Page() {
   const sort = SORTS[query.sort ?? ''] ?? SORTS[''];
   const list = useMemo(() => [...(data?.traces ?? [])].sort(sort.by), [data, sort]);
   const [at, setAt] = useRows(list.length, (i) => go(open(list[i])), scrollTo('trace-'));
-  const run = (/** @type {string} */ text) => set({ q: text.trim() });
+  const run = (/** @type {string} */ text) => {
+    const id = /^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-([0-9a-f]{16})-[0-9a-f]{2})?$/i.exec(text.trim());
+    if (id) go(href(`trace/${id[1].toLowerCase().padStart(32, '0')}`, { span: id[2] }));
+    else set({ q: text.trim() });
+  };
   const longest = list.reduce((max, t) => Math.max(max, t.duration_ns), 1);
   return html`<div class="page">
     ${h(Editor, {

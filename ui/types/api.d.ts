@@ -158,16 +158,21 @@ export interface Exemplars { exemplars: ExemplarRow[]; partial: Partial_ }
 export interface SignalStatus {
   name: string; appended: number; head_items: number; head_bytes: number;
   part_items: number; part_bytes: number; parts: number; expired: number;
+  received: number;
+  refused: { reason: string; count: number }[];
 }
 export interface Status {
   version: string;
   now_ms: number;
-  /** Whether anything was ever stored. */
+  started_ms: number;
+  /** Whether nothing was ever stored. */
   empty: boolean;
   signals: SignalStatus[];
   series: number; streams: number;
   wal_bytes: number; wal_syncs: number; replayed: number; damaged_blocks: number;
   poisoned: string | null;
-  receivers: { name: string; address: string; received: number; refused: number; last_error: string }[];
-  limits: { name: string; value: string }[];
+  /** Export requests by transport, signal and status of the answer. */
+  requests: { transport: string; signal: string; status: number; count: number }[];
+  listening: { name: string; address: string }[];
+  settings: { name: string; value: string }[];
 }

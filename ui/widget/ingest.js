@@ -32,7 +32,7 @@ export function Ingest({ status }) {
   const first = seen.current[0];
   if (!data) return html`<div class="strip dim">…</div>`;
   const seconds = (data.now_ms - first.now_ms) / 1000;
-  const refused = data.receivers.reduce((sum, r) => sum + r.refused, 0);
+  const refused = data.signals.reduce((sum, s) => sum + s.refused.reduce((n, r) => n + r.count, 0), 0);
   const disk = data.signals.reduce((sum, s) => sum + s.part_bytes, data.wal_bytes);
   return html`<div class="strip" aria-label="What comes in">
     ${data.signals.map((s, i) => {

@@ -40,6 +40,8 @@ pub(crate) struct AppState {
     pub(crate) config: Config,
     /// What the server counts about itself.
     pub(crate) counters: Arc<Counters>,
+    /// Which colour each service has in the web app.
+    pub(crate) colors: ui::ColorBook,
     /// The way into the store.
     pub(crate) pipeline: Pipeline,
     /// How much may be in flight on its way in.
@@ -113,8 +115,11 @@ impl AppState {
     pub(crate) fn new(store: Arc<Store>, clock: Clock, config: Config) -> Self {
         let counters = Arc::new(Counters::default());
         let pipeline = Pipeline::new(Arc::clone(&store), &config, Arc::clone(&counters));
+        // A test's state leaves no file behind.
+        let file = matches!(clock, Clock::System).then(|| config.data.join("service-colors"));
         AppState {
             store,
+            colors: ui::ColorBook::open(file),
             started_ns: clock.now_ns(),
             clock,
             counters,

@@ -54,6 +54,12 @@ impl SignalCounters {
         self.bytes.fetch_add(count, Relaxed);
     }
 
+    /// Items that came in, and those that were not stored by reason, so far.
+    pub(crate) fn so_far(&self) -> (u64, BTreeMap<&'static str, u64>) {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.received.load(Relaxed), refused.clone())
+    }
+
     /// Counts items that were not stored. The reasons are a short list in our own code, so
     /// the map stays small.
     pub(crate) fn refused(&self, reason: &'static str, count: u64) {
@@ -99,6 +105,11 @@ impl Counters {
     pub(crate) fn request(&self, transport: &'static str, signal: Signal, status: u16) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry((transport, signal, status)).or_insert(0) += 1;
+    }
+
+    /// Answered export requests so far, by transport, signal and status.
+    pub(crate) fn requests_so_far(&self) -> BTreeMap<(&'static str, Signal, u16), u64> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a query that ended.

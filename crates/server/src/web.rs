@@ -142,7 +142,8 @@ impl Web {
                 };
                 let immutable = "public, max-age=31536000, immutable";
                 if accepts_gzip(headers) {
-                    let bytes = file.gzip.get_or_init(|| gzip(file.bytes));
+                    let bytes =
+                        file.gzip.get_or_init(|| gzip(file.bytes, flate2::Compression::best()));
                     (Body::from(bytes.clone()), true, immutable)
                 } else {
                     (Body::from(file.bytes), false, immutable)
@@ -180,15 +181,17 @@ impl Web {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+/// Bytes packed for `Content-Encoding: gzip`.
+pub(crate) fn gzip(bytes: &[u8], level: flate2::Compression) -> Vec<u8> {
     use std::io::Write;
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), level);
     // Writing to memory does not fail; should it ever, an empty body is found by the tests.
     let _ = out.write_all(bytes);
     out.finish().unwrap_or_default()
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Whether the asker takes `Content-Encoding: gzip`.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let offered = headers.get_all(header::ACCEPT_ENCODING).iter();
     offered.filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').any(|item| {
