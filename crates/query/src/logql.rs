@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod ast;
+pub mod detect;
 
 mod eval;
 mod json;

@@ -48,6 +48,14 @@ impl JsonStage {
         Ok(JsonStage { fields })
     }
 
+    /// All properties of a line, as the stage without expressions takes them.
+    pub(crate) fn everything<'x>(
+        line: &'x str,
+        sink: &mut dyn FnMut(Cow<'x, str>, Cow<'x, str>),
+    ) -> std::result::Result<(), Malformed> {
+        flatten("", line, 0, sink)
+    }
+
     pub(crate) fn process(&self, row: &mut Row<'_>) {
         let result = row.extract_from_line(|line, sink| {
             if self.fields.is_empty() {

@@ -33,7 +33,8 @@ impl LogfmtStage {
         }
     }
 
-    fn scan<'x>(
+    /// The pairs of a line that the stage takes.
+    pub(crate) fn scan<'x>(
         &self,
         line: &'x str,
         sink: &mut dyn FnMut(Cow<'x, str>, Cow<'x, str>),
