@@ -53,6 +53,21 @@ impl Expr {
         &self.text
     }
 
+    /// The conditions of every selector in it.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<&[Matcher]> {
+        let mut found = Vec::new();
+        let mut open = vec![&self.root];
+        while let Some(node) = open.pop() {
+            match &node.kind {
+                Kind::Selector(selector) => found.push(selector.matchers.as_slice()),
+                Kind::Matrix(matrix) => found.push(matrix.selector.matchers.as_slice()),
+                _ => open.extend(node.children()),
+            }
+        }
+        found
+    }
+
     /// The type of its value: `scalar`, `instant vector`, `range vector` or `string`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {

@@ -382,6 +382,20 @@ impl Node {
         }
     }
 
+    /// The operands.
+    pub(crate) fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Number { .. } | Kind::Str(_) | Kind::Selector(_) | Kind::Matrix(_) => Vec::new(),
+            Kind::Subquery(subquery) => vec![&subquery.expr],
+            Kind::Unary { expr, .. } | Kind::Paren(expr) => vec![expr],
+            Kind::Binary(binary) => vec![&binary.left, &binary.right],
+            Kind::Aggregate(aggregate) => {
+                aggregate.param.iter().chain(std::iter::once(&aggregate.expr)).collect()
+            }
+            Kind::Call(call) => call.args.iter().collect(),
+        }
+    }
+
     /// The expression inside any parentheses.
     pub(crate) fn unparen(&self) -> &Node {
         let mut node = self;

@@ -29,25 +29,11 @@ pub(super) fn depth(root: &Node) -> Result<()> {
         if level.is_empty() {
             return Ok(());
         }
-        level = level.into_iter().flat_map(children).collect();
+        level = level.into_iter().flat_map(Node::children).collect();
     }
     match level.first() {
         None => Ok(()),
         Some(node) => Err(too_deep(node.span.clone())),
-    }
-}
-
-/// The operands of a node.
-pub(crate) fn children(node: &Node) -> Vec<&Node> {
-    match &node.kind {
-        Kind::Number { .. } | Kind::Str(_) | Kind::Selector(_) | Kind::Matrix(_) => Vec::new(),
-        Kind::Subquery(subquery) => vec![&subquery.expr],
-        Kind::Unary { expr, .. } | Kind::Paren(expr) => vec![expr],
-        Kind::Binary(binary) => vec![&binary.left, &binary.right],
-        Kind::Aggregate(aggregate) => {
-            aggregate.param.iter().chain(std::iter::once(&aggregate.expr)).collect()
-        }
-        Kind::Call(call) => call.args.iter().collect(),
     }
 }
 
@@ -110,7 +96,7 @@ pub(super) fn types(node: &Node) -> Result<()> {
         Kind::Matrix(matrix) => check_selector(node, &matrix.selector)?,
         _ => {}
     }
-    children(node).into_iter().try_for_each(types)
+    node.children().into_iter().try_for_each(types)
 }
 
 fn check_selector(node: &Node, selector: &Selector) -> Result<()> {
