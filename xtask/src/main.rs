@@ -1,7 +1,8 @@
-//! Repository routines: `cargo xtask test`, `tidy`, `bench`.
+//! Repository routines: `cargo xtask test`, `tidy`, `bench`, `fuzz`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks on its streams")]
 
 mod bench;
+mod fuzz;
 mod test;
 mod tidy;
 mod workspace;
@@ -24,6 +25,12 @@ const ROUTINES: &[Routine] = &[
         arguments: "[rust|clients|ui|tidy]",
         about: "everything, or one part; sets up what it needs under target/",
         run: test::run,
+    },
+    Routine {
+        name: "fuzz",
+        arguments: "[--list] [--seconds N] [TARGET…]",
+        about: "every decoder and parser against hostile bytes; fuzz/README.md",
+        run: fuzz::run,
     },
     Routine {
         name: "tidy",

@@ -171,8 +171,10 @@ fn quoted(text: &str, at: usize) -> Result<(TokenKind, usize)> {
             '\\' => {
                 let rest = &text[here + 1..];
                 let (value, len) = escape(rest).ok_or_else(|| {
+                    // The character behind the backslash may be longer than a byte.
+                    let width = rest.chars().next().map_or(0, char::len_utf8);
                     Error::bad(
-                        here..(here + 2).min(text.len()),
+                        here..here + 1 + width,
                         "unknown escape in a string; write \\\\ for a backslash, or use backticks",
                     )
                 })?;

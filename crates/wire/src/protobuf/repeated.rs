@@ -39,10 +39,18 @@ impl<'a> Range<'a> {
 }
 
 /// The messages of a repeated field, decoded as they are iterated.
-#[derive(Clone, Copy)]
 pub struct Repeated<'a, T> {
     range: Range<'a>,
     of: PhantomData<T>,
+}
+
+// Derived, these would ask it of `T` too.
+impl<T> Copy for Repeated<'_, T> {}
+
+impl<T> Clone for Repeated<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 impl<T> Default for Repeated<'_, T> {
@@ -205,10 +213,18 @@ impl Scalar for Double {
 }
 
 /// The numbers of a repeated field, packed or not.
-#[derive(Clone, Copy)]
 pub struct Scalars<'a, T> {
     range: Range<'a>,
     of: PhantomData<T>,
+}
+
+// Derived, these would ask it of `T` too.
+impl<T> Copy for Scalars<'_, T> {}
+
+impl<T> Clone for Scalars<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 impl<T> Default for Scalars<'_, T> {
