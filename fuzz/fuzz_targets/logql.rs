@@ -2,6 +2,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use trefoil_fuzz::seeds;
+use trefoil_query::ErrorKind;
 use trefoil_query::logql::{parse, parse_selector};
 
 // What is printed is the canonical form: it must be read, and printed the same again.
@@ -15,7 +16,7 @@ fuzz_target!(init: seeds::write("logql"), |data: &[u8]| {
                 Ok(again) => assert_eq!(again.to_string(), printed, "from {text:?}"),
                 // The canonical form can be longer than the text, and over its limit.
                 Err(error) => assert!(
-                    error.kind == trefoil_query::ErrorKind::Limit,
+                    error.kind == ErrorKind::Limit,
                     "{error} in {printed:?} from {text:?}"
                 ),
             }
