@@ -95,8 +95,13 @@ impl Server {
     }
 
     /// Sends SIGTERM and gives the exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(self) -> Option<i32> {
         signal(self.pid(), "TERM");
+        self.wait()
+    }
+
+    /// Waits for its end and gives the exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 

@@ -1,6 +1,6 @@
 //! The command line: help, wrong flags, start and stop.
 
-use crate::binary::{Server, trefoil};
+use crate::binary::trefoil;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let output = trefoil().args(args).output().unwrap();
@@ -61,14 +61,4 @@ fn print_config_shows_each_value_and_its_origin() {
     let (code, again, err) = run(&["serve", "--print-config", "--config", file.to_str().unwrap()]);
     assert_eq!(code, 0, "{err}");
     assert!(again.lines().any(|l| l.starts_with("memory") && l.contains("\"2GiB\"")), "{again}");
-}
-
-#[test]
-fn serve_starts_answers_and_stops() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &[]);
-    assert!(server.banner.len() <= 8);
-    assert_eq!(server.get("/-/healthy").status, 200);
-    assert_eq!(server.get("/-/ready").status, 200);
-    assert_eq!(server.terminate(), Some(0));
 }

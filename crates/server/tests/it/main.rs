@@ -8,3 +8,8 @@
 
 mod binary;
 mod command_line;
+mod grpc;
+mod hostile;
+mod lifecycle;
+mod otlp;
+mod receive;
