@@ -106,6 +106,10 @@ pub(crate) fn parse(
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
         match arg {
             lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(Parsed::Help),
+            lexopt::Arg::Short('o') if flags.iter().any(|flag| flag.name == "output") => {
+                let text = text(parser.value().map_err(|e| e.to_string())?)?;
+                values.settings.insert("output", Setting { text, origin: Origin::Flag });
+            }
             lexopt::Arg::Short(letter) => return Err(unknown(&format!("-{letter}"), None)),
             lexopt::Arg::Value(word) => values.words.push(text(word)?),
             lexopt::Arg::Long(name) => {

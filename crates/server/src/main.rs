@@ -6,9 +6,11 @@
 mod api;
 mod args;
 mod check;
+mod client;
 mod config;
 mod console;
 mod demo;
+mod diagnostic;
 mod doctor;
 mod listen;
 mod pipeline;
@@ -17,6 +19,7 @@ mod receive;
 mod selfmon;
 mod serve;
 mod server;
+mod timestamp;
 mod web;
 
 use args::Exit;
