@@ -41,7 +41,6 @@ fn serve_starts_answers_and_stops() {
 }
 
 #[test]
-#[ignore = "the store is not on disk yet"]
 fn what_stands_in_the_way_gets_one_line_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -61,7 +60,6 @@ fn what_stands_in_the_way_gets_one_line_that_says_what_to_do() {
 }
 
 #[test]
-#[ignore = "the store is not on disk yet"]
 fn a_second_process_on_the_same_directory_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let first = Server::start(dir.path(), &[]);
