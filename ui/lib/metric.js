@@ -72,7 +72,7 @@ export function unitOf(query, metrics) {
 export function metricNames(query) {
   const bare = query.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`/g, '""').replace(/\{[^}]*\}/g, '{}')
     .replace(/\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g, ' ').replace(/\[[^\]]*\]/g, '');
-  const words = bare.match(/[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b/g) ?? [];
+  const words = bare.match(/(?<![\w.:])[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b/g) ?? [];
   const not = new Set(['by', 'without', 'on', 'ignoring', 'and', 'or', 'unless', 'bool', 'offset', 'inf', 'nan', 'group_left', 'group_right', 'atan2']);
   return [...new Set(words.filter((word) => !not.has(word.toLowerCase()) && !new RegExp(`\\b${word}\\s*(\\(|by\\b)`).test(bare)))];
 }
