@@ -6,7 +6,11 @@
 pub(crate) mod health;
 pub(crate) mod jaeger;
 pub(crate) mod loki;
+mod otlp_trace;
 pub(crate) mod prometheus;
+mod rfc3339;
+#[cfg(test)]
+mod sample_trace;
 pub(crate) mod tempo;
 pub(crate) mod ui;
 
