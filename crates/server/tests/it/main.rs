@@ -10,6 +10,7 @@ mod binary;
 mod command_line;
 mod grpc;
 mod hostile;
+mod kill;
 mod lifecycle;
 mod otlp;
 mod receive;
