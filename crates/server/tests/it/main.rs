@@ -14,3 +14,4 @@ mod kill;
 mod lifecycle;
 mod otlp;
 mod receive;
+mod verbs;
