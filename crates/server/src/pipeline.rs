@@ -6,6 +6,7 @@
 
 pub(crate) mod attribute;
 mod logs;
+mod loki_push;
 mod metrics;
 mod refusal;
 mod traces;
@@ -113,7 +114,7 @@ impl Pipeline {
     ) -> Result<Outcome, Rejected> {
         let mut intake = Intake {
             batch: Batch::new(),
-            refusals: Refusals::new(signal, request),
+            refusals: Refusals::new(signal.schema(), request),
             received: 0,
             future: 0,
             now_ns,
@@ -132,6 +133,27 @@ impl Pipeline {
             self.totals.take_back(&added);
         }
         self.count(signal, &intake, result.as_ref().err());
+        result.map(|()| intake.refusals.outcome())
+    }
+
+    /// Stores a Loki push (protobuf), like [`export`](Self::export).
+    ///
+    /// # Errors
+    /// The whole request is refused: damaged, or the store is not taking writes.
+    pub(crate) fn push(&self, request: &[u8], now_ns: i64) -> Result<Outcome, Rejected> {
+        let schema = &trefoil_wire::loki_push::PUSH_REQUEST;
+        let mut intake = Intake {
+            batch: Batch::new(),
+            refusals: Refusals::new(schema, request),
+            received: 0,
+            future: 0,
+            now_ns,
+        };
+        let result = match loki_push::translate(self, request, &mut intake) {
+            Ok(()) => self.append(&intake.batch),
+            Err(error) => Err(Rejected::Malformed(error.explain(schema, request))),
+        };
+        self.count(Signal::Logs, &intake, result.as_ref().err());
         result.map(|()| intake.refusals.outcome())
     }
 

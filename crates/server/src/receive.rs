@@ -5,6 +5,7 @@
 
 pub(crate) mod admission;
 mod cors;
+mod loki_push;
 mod otlp_grpc;
 mod otlp_http;
 
@@ -31,7 +32,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Everything that a receiving port takes.
 pub(crate) fn routes() -> Router<Arc<AppState>> {
-    Router::new().merge(otlp_http::routes()).merge(otlp_grpc::routes())
+    Router::new().merge(otlp_http::routes()).merge(otlp_grpc::routes()).merge(loki_push::routes())
 }
 
 /// What a port answers where it has nothing: in the asker's protocol, with the way.
@@ -130,8 +131,17 @@ struct Export {
     permit: Permit,
 }
 
-/// Decompresses, decodes and stores a request on a thread where that may take its time.
+/// Decompresses, decodes and stores a request.
 async fn export(state: &Arc<AppState>, export: Export) -> Result<Outcome, Refusal> {
+    on_a_thread(state, export, store).await
+}
+
+/// Runs the storing of a request on a thread where that may take its time.
+async fn on_a_thread(
+    state: &Arc<AppState>,
+    export: Export,
+    store: fn(&AppState, Export) -> Result<Outcome, Refusal>,
+) -> Result<Outcome, Refusal> {
     let Ok(slot) = Arc::clone(&state.admission.slots).acquire_owned().await else {
         return Err(Refusal::Unavailable("the server is stopping".to_owned()));
     };

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+mod real_logs;
+
 use super::script;
 
 fn testdata() -> PathBuf {

@@ -33,11 +33,11 @@ const STREAM_ATTRIBUTES: &[&str] = &[
 ];
 
 /// What Loki calls a service that does not say its name.
-const UNKNOWN_SERVICE: &str = "unknown_service";
+pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
 /// Bytes of a log body: the largest line that is still read by anybody.
-const BODY_BYTES_MAX: usize = 4 << 20;
+pub(super) const BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a label value; longer ones would be repeated in every index entry.
-const LABEL_BYTES_MAX: usize = 16 << 10;
+pub(super) const LABEL_BYTES_MAX: usize = 16 << 10;
 
 /// Puts the log records of a request into the batch.
 ///

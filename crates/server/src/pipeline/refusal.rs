@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use trefoil_wire::protobuf::schema::Message;
 use trefoil_wire::protobuf::{Error, ErrorKind};
 
-use super::{Outcome, Signal};
+use super::Outcome;
 
 /// Why a whole request was not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,15 +77,15 @@ impl From<&'static str> for ItemError {
 
 /// The refused items of one request.
 pub(super) struct Refusals<'a> {
-    signal: Signal,
+    schema: &'static Message,
     request: &'a [u8],
     by_reason: Vec<(&'static str, u64)>,
     first: String,
 }
 
 impl<'a> Refusals<'a> {
-    pub(super) fn new(signal: Signal, request: &'a [u8]) -> Self {
-        Refusals { signal, request, by_reason: Vec::new(), first: String::new() }
+    pub(super) fn new(schema: &'static Message, request: &'a [u8]) -> Self {
+        Refusals { schema, request, by_reason: Vec::new(), first: String::new() }
     }
 
     /// Refuses `count` items; `name` says which for the sender, if it is known.
@@ -109,7 +110,7 @@ impl<'a> Refusals<'a> {
         }
         if self.first.is_empty() {
             self.first = match error {
-                ItemError::Wire(error) => error.explain(self.signal.schema(), self.request),
+                ItemError::Wire(error) => error.explain(self.schema, self.request),
                 ItemError::Rule(reason) if name.is_empty() => advice(reason).to_owned(),
                 ItemError::Rule(reason) => {
                     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
@@ -171,6 +172,8 @@ fn advice(reason: &'static str) -> &'static str {
             "a delta that is not later than the one before it in its series; it came late or twice"
         }
         "too_many_delta_series" => "too many series with delta temporality; use cumulative",
+        "invalid_labels" => "the labels of the stream are not of the form {name=\"value\", …}",
+        "no_labels" => "at least one label is required per stream",
         "too_many_labels" => "more than 128 labels",
         "label_value_too_long" => "a label value of more than 16 KiB",
         "bucket_mismatch" => "bucket_counts must have one element more than explicit_bounds",

@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 use trefoil_store::model::{Attribute, LogRecord, Resource, Scope, Value};
 use trefoil_store::{Batch, Labels, Settings, Store};
+use trefoil_wire::compression::{Encoding, compress};
+use trefoil_wire::protobuf::Writer;
 
 use crate::api::{AppState, router};
 
@@ -299,4 +301,141 @@ async fn build_info_tells_a_version() {
     let info = get("status/buildinfo", &[]).await;
     assert_eq!(info["branch"], "trefoil");
     assert!(info["version"].as_str().unwrap().starts_with("3."));
+}
+
+async fn push(
+    state: &std::sync::Arc<AppState>,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (StatusCode, String) {
+    let mut request = Request::post("/loki/api/v1/push");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body)).unwrap();
+    let response = router(state).oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn lines(state: &std::sync::Arc<AppState>, query: &str) -> Json {
+    let params = [("query", query), ("direction", "forward")];
+    let request = Request::get(path("query_range", &params)).body(Body::empty()).unwrap();
+    let response = router(state).oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let mut answer: Json = serde_json::from_slice(&body).unwrap();
+    answer["data"]["result"].take()
+}
+
+fn empty() -> std::sync::Arc<AppState> {
+    AppState::for_tests(Store::in_memory(Settings::default()), BASE_NS + 60 * SECOND_NS)
+}
+
+const PUSH: &str = r#"{"streams": [{"stream": {"app": "shop", "pod": "p"}, "values": [
+    ["1609459210000000000", "plain"],
+    ["1609459220000000000", "with metadata",
+     {"user": "u1", "trace_id": "0102030405060708090a0b0c0d0e0f10"}]]}]}"#;
+
+fn pushed() -> Json {
+    json!([
+        {"stream": {"app": "shop", "detected_level": "unknown", "pod": "p", "service_name": "shop"},
+         "values": [["1609459210000000000", "plain"]]},
+        {"stream": {"app": "shop", "detected_level": "unknown", "pod": "p", "service_name": "shop",
+                    "trace_id": "0102030405060708090a0b0c0d0e0f10", "user": "u1"},
+         "values": [["1609459220000000000", "with metadata"]]},
+    ])
+}
+
+#[tokio::test]
+async fn pushed_json_is_answered_back() {
+    let state = empty();
+    let json = [("content-type", "application/json")];
+    assert_eq!(push(&state, &json, PUSH.into()).await, (StatusCode::NO_CONTENT, String::new()));
+    assert_eq!(lines(&state, "{app=\"shop\"}").await, pushed());
+    let state = empty();
+    let gzip = [("content-type", "application/json; charset=utf-8"), ("content-encoding", "gzip")];
+    let body = compress(Encoding::Gzip, PUSH.as_bytes()).unwrap();
+    assert_eq!(push(&state, &gzip, body).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(lines(&state, "{app=\"shop\"}").await, pushed());
+}
+
+#[tokio::test]
+async fn pushed_protobuf_is_answered_back() {
+    let state = empty();
+    let mut writer = Writer::new();
+    trefoil_wire::loki_push::to_protobuf(PUSH.as_bytes(), &mut writer).unwrap();
+    let body = compress(Encoding::SnappyBlock, writer.as_bytes()).unwrap();
+    let protobuf = [("content-type", "application/x-protobuf")];
+    assert_eq!(push(&state, &protobuf, body).await, (StatusCode::NO_CONTENT, String::new()));
+    assert_eq!(lines(&state, "{service_name=\"shop\"}").await, pushed());
+}
+
+#[tokio::test]
+async fn bad_pushes_are_refused_and_good_lines_kept() {
+    let json = [("content-type", "application/json")];
+    for (body, status) in [
+        ("", 400),
+        ("{", 400),
+        (r#"{"streams": [{"stream": {"a": 1}, "values": []}]}"#, 400),
+        (r#"{"streams": [{"stream": {"a": "b"}, "values": [["x", "line"]]}]}"#, 400),
+        (r#"{"streams": [{"stream": {"a": "b"}, "values": [[1, "line"]]}]}"#, 400),
+        (r#"{"streams": [{"stream": {}, "values": [["1609459210000000000", "line"]]}]}"#, 400),
+    ] {
+        let (got, reason) = push(&empty(), &json, body.into()).await;
+        assert_eq!(got.as_u16(), status, "{body}: {reason}");
+        assert!(!reason.is_empty());
+    }
+    let junk = [("content-type", "application/x-protobuf")];
+    assert_eq!(push(&empty(), &junk, vec![0xff; 100]).await.0, StatusCode::BAD_REQUEST);
+    let xml = [("content-type", "text/xml")];
+    assert_eq!(push(&empty(), &xml, Vec::new()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+
+    let state = empty();
+    let body = r#"{"streams": [{"stream": {"a": "b"}, "values": [
+        ["1609459210000000000", "good"], ["1", "far too old"]]}]}"#;
+    let (status, reason) = push(&state, &json, body.into()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(reason.contains("older_than_retention"), "{reason}");
+    let kept = lines(&state, "{a=\"b\"}").await;
+    assert_eq!(kept[0]["values"], json!([["1609459210000000000", "good"]]));
+    assert_eq!(kept[0]["stream"]["service_name"], "unknown_service");
+}
+
+#[tokio::test]
+async fn tail_sends_what_is_there_and_what_comes() {
+    let state = AppState::for_tests(store(), BASE_NS + 60 * SECOND_NS);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = router(&state);
+    let server = tokio::spawn(async move { axum::serve(listener, server).await });
+    let connect = async |query: &str| {
+        let url = format!("ws://{address}{}", path("tail", &[("query", query), ("limit", "2")]));
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        tokio_tungstenite::client_async(url, stream).await
+    };
+    let (mut socket, _) = connect("{app=\"api\"} | keep app").await.unwrap();
+    let next = async |socket: &mut tokio_tungstenite::WebSocketStream<_>| -> Json {
+        let message = futures_util::StreamExt::next(socket).await.unwrap().unwrap();
+        serde_json::from_str(message.to_text().unwrap()).unwrap()
+    };
+    let first = next(&mut socket).await;
+    assert_eq!(
+        first,
+        json!({"streams": [{"stream": {"app": "api"}, "values": [
+            ["1609459220000000000", "level=error msg=boom took=2s"],
+            ["1609459230000000000", "level=info msg=ok took=x"],
+        ]}]})
+    );
+    let json = [("content-type", "application/json")];
+    let body = r#"{"streams": [{"stream": {"app": "api"}, "values": [
+        ["1609459259000000000", "late"], ["1609459260000000000", "now"]]}]}"#;
+    assert_eq!(push(&state, &json, body.into()).await.0, StatusCode::NO_CONTENT);
+    let second = next(&mut socket).await;
+    assert_eq!(
+        second["streams"][0]["values"],
+        json!([["1609459259000000000", "late"], ["1609459260000000000", "now"]])
+    );
+    assert!(connect("rate({app=\"api\"}[1m])").await.is_err(), "numbers cannot be tailed");
+    server.abort();
 }
