@@ -8,7 +8,7 @@ pub(crate) mod jaeger;
 pub(crate) mod loki;
 mod otlp_trace;
 pub(crate) mod prometheus;
-mod rfc3339;
+pub(crate) mod rfc3339;
 #[cfg(test)]
 mod sample_trace;
 pub(crate) mod tempo;

@@ -1,5 +1,7 @@
 //! Times as people write them.
 
+use crate::api::rfc3339;
+
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
@@ -10,26 +12,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds.abs() < 9.2e9).then_some((seconds * 1e9) as i64);
     }
-    let (date, time) = text.split_once(['T', 't', ' '])?;
-    let mut parts = date.split('-');
-    let mut number = |digits: usize| -> Option<i64> {
-        let part = parts.next()?;
-        (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| part.parse().ok())?
-    };
-    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
-    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
-        return None;
-    }
-    let (clock, offset) = split_offset(time)?;
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    let [hour, minute, second] = three(clock)?;
-    if hour > 23 || minute > 59 || second > 59 || fraction.is_empty() || fraction.len() > 9 {
-        return None;
-    }
-    let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
-    let seconds = days_from_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
-    (seconds - offset).checked_mul(1_000_000_000)?.checked_add(nanos)
+    rfc3339::parse_ns(text)
 }
 
 /// RFC 3339 in UTC with milliseconds.
@@ -42,50 +25,8 @@ pub(crate) fn show(time_ns: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
-/// The clock and the offset from UTC in seconds.
-fn split_offset(time: &str) -> Option<(&str, i64)> {
-    if let Some(clock) = time.strip_suffix(['Z', 'z']) {
-        return Some((clock, 0));
-    }
-    let at = time.rfind(['+', '-'])?;
-    let (clock, offset) = time.split_at(at);
-    let (hours, minutes) = offset[1..].split_once(':')?;
-    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    if !(0..24).contains(&hours) || !(0..60).contains(&minutes) {
-        return None;
-    }
-    let seconds = hours * 3600 + minutes * 60;
-    Some((clock, if offset.starts_with('-') { -seconds } else { seconds }))
-}
-
-fn three(clock: &str) -> Option<[i64; 3]> {
-    let mut parts = clock.split(':').map(|part| {
-        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())?
-    });
-    let all = [parts.next()??, parts.next()??, parts.next()??];
-    parts.next().is_none().then_some(all)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. A year begins in March here, so that
-/// the leap day is its last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar. A year begins
+/// in March here, so that the leap day is its last.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

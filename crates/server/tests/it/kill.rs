@@ -92,7 +92,7 @@ fn fifty_kills_lose_nothing_acknowledged_and_double_nothing() {
             let address = server.otlp_http.clone();
             let random = Random(random.below(u64::from(u32::MAX)) << 8 | 1);
             senders.push(std::thread::spawn(move || {
-                send(&address, signal, &next, &sent, &gone, random)
+                send(&address, signal, &next, &sent, &gone, random);
             }));
         }
         wait(Duration::from_millis(random.below(LIFE_MS_MAX)));
