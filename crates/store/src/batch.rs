@@ -4,7 +4,7 @@ use crate::bytes::{put_bytes, put_signed, put_varint};
 use crate::intern::Interner;
 use crate::labels::Labels;
 use crate::model::{Exemplar, LogRecord, Metadata, Resource, Sample, SampleValue, Scope, Span};
-use crate::row;
+use crate::row::{self, TooDeep};
 
 /// The most bytes one batch may have: four times the largest request body the server
 /// takes, and small beside the head it must fit into.
@@ -81,7 +81,7 @@ impl Batch {
         *rows += 1;
         put_varint(bytes, u64::from(resource.0));
         put_varint(bytes, u64::from(scope.0));
-        self.too_deep |= row::put_span(bytes, span).is_err();
+        self.too_deep |= put_row(bytes, |out| row::put_span(out, span)).is_err();
     }
 
     /// Adds a log record to a stream (the stream's labels as Loki shows them).
@@ -98,7 +98,7 @@ impl Batch {
         put_varint(bytes, u64::from(stream));
         put_varint(bytes, u64::from(resource.0));
         put_varint(bytes, u64::from(scope.0));
-        self.too_deep |= row::put_log(bytes, record).is_err();
+        self.too_deep |= put_row(bytes, |out| row::put_log(out, record)).is_err();
     }
 
     /// Names a series (labels with `__name__`) for the samples that follow.
@@ -216,4 +216,18 @@ impl Batch {
         }
         out
     }
+}
+
+/// Writes a row with its length before it, so that the head can pass over what it need
+/// not know.
+fn put_row(
+    out: &mut Vec<u8>,
+    put: impl FnOnce(&mut Vec<u8>) -> Result<(), TooDeep>,
+) -> Result<(), TooDeep> {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    put(out)?;
+    let len = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+    Ok(())
 }

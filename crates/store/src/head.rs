@@ -176,16 +176,21 @@ impl Tables {
 
     /// A log record by its place.
     pub(crate) fn log(&self, row: &RowRef) -> Option<LogRecord<'_>> {
-        row::log(&mut self.reader(row)?)
+        row::log(&mut Reader::new(self.bytes_of(row)?))
     }
 
     /// A span by its place.
     pub(crate) fn span(&self, row: &RowRef) -> Option<Span<'_>> {
-        row::span(&mut self.reader(row)?)
+        row::span(&mut Reader::new(self.bytes_of(row)?))
     }
 
-    fn reader(&self, row: &RowRef) -> Option<Reader<'_>> {
-        let batch = self.batches.get(row.batch as usize)?;
-        Some(Reader::new(batch.get(row.offset as usize..)?))
+    /// A span's name by its place.
+    pub(crate) fn span_name(&self, row: &RowRef) -> Option<&str> {
+        row::span_name(self.bytes_of(row)?)
+    }
+
+    /// The row and what follows it in its batch.
+    fn bytes_of(&self, row: &RowRef) -> Option<&[u8]> {
+        self.batches.get(row.batch as usize)?.get(row.offset as usize..)
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::model::{
     Attribute, BucketSpan, CounterReset, Event, Histogram, Link, LogRecord, MetricKind, Resource,
-    Scope, Span, SpanKind, StatusCode, Value,
+    Scope, Span, SpanKind, StatusCode, TraceId, Value,
 };
 
 /// How deep an `AnyValue` may nest. OTLP senders stay below 10; recursion on the way out
@@ -200,6 +200,22 @@ pub(crate) fn span<'a>(r: &mut Reader<'a>) -> Option<Span<'a>> {
     })
 }
 
+/// Start and trace id: all the head asks of a span.
+pub(crate) fn span_front(row: &[u8]) -> Option<(u64, TraceId)> {
+    let mut r = Reader::new(row);
+    let trace_id = r.array()?;
+    Some((r.u64()?, trace_id))
+}
+
+/// The name alone: what a flush sorts by.
+pub(crate) fn span_name(row: &[u8]) -> Option<&str> {
+    let mut r = Reader::new(row);
+    r.take(16 + 8 + 8 + 8)?;
+    r.signed()?;
+    r.u8()?;
+    r.str()
+}
+
 fn events<'a>(r: &mut Reader<'a>, start_ns: u64) -> Option<Vec<Event<'a>>> {
     let count = r.count(4)?;
     let mut events = Vec::new();
@@ -272,6 +288,14 @@ pub(crate) fn put_log(out: &mut Vec<u8>, record: &LogRecord<'_>) -> Written {
     put_varint(out, u64::from(record.flags));
     put_bytes(out, record.event_name.as_bytes());
     Ok(())
+}
+
+/// Time and trace id: all the head asks of a log record.
+pub(crate) fn log_front(row: &[u8]) -> Option<(u64, TraceId)> {
+    let mut r = Reader::new(row);
+    let time_ns = r.u64()?;
+    let traced = r.u8()? & 1 != 0;
+    Some((time_ns, if traced { r.array()? } else { [0; 16] }))
 }
 
 pub(crate) fn log<'a>(r: &mut Reader<'a>) -> Option<LogRecord<'a>> {

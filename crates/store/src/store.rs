@@ -87,6 +87,10 @@ impl Limits {
     }
 }
 
+/// What a byte of a batch takes in the head, about: rows are kept as they are, with
+/// references to them.
+const HEAD_BYTES_PER_BYTE: u64 = 2;
+
 /// Counted since start.
 #[derive(Debug, Default)]
 struct Counters {
@@ -134,7 +138,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        check_limits(batch)?;
+        check_limits(batch, self.limits)?;
         if self.head_bytes_and(batch.bytes()) > self.limits.head_bytes_max {
             return Err(Error::Busy("memory for recent data"));
         }
@@ -147,8 +151,8 @@ impl Store {
     }
 
     fn head_bytes_and(&self, more: usize) -> u64 {
-        // What a batch takes in the head is about twice its encoded size.
-        self.counters.head_bytes.load(Relaxed) + self.commit.waiting_bytes() + more as u64 * 2
+        let more = more as u64 * HEAD_BYTES_PER_BYTE;
+        self.counters.head_bytes.load(Relaxed) + self.commit.waiting_bytes() + more
     }
 
     /// A view of everything acknowledged so far.
@@ -265,9 +269,10 @@ impl Store {
     }
 }
 
-fn check_limits(batch: &Batch) -> Result<()> {
-    if batch.bytes() > BATCH_BYTES_MAX {
-        let limit = BATCH_BYTES_MAX as u64;
+fn check_limits(batch: &Batch, limits: Limits) -> Result<()> {
+    // A batch that an empty head could not take would be told to try again for ever.
+    let limit = (BATCH_BYTES_MAX as u64).min(limits.head_bytes_max / HEAD_BYTES_PER_BYTE);
+    if batch.bytes() as u64 > limit {
         return Err(Error::LimitExceeded { what: "bytes of one batch", limit });
     }
     if batch.is_too_deep() {

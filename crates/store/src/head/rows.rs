@@ -56,10 +56,11 @@ impl RowLog {
             let stream = *owners.streams.get(r.varint32()? as usize)?;
             let resource = *owners.resources.get(r.varint32()? as usize)?;
             let scope = *owners.scopes.get(r.varint32()? as usize)?;
+            let len = r.u32()? as usize;
             let offset = place_in(payload, rows.bytes, &r)?;
-            let record = row::log(&mut r)?;
+            let (time_ns, trace_id) = row::log_front(r.take(len)?)?;
             let row = RowRef {
-                time_ns: clamp_time(record.time_ns),
+                time_ns: clamp_time(time_ns),
                 batch: owners.batch,
                 offset,
                 stream,
@@ -67,7 +68,7 @@ impl RowLog {
                 scope,
                 previous: NONE,
             };
-            self.push(row, record.trace_id)?;
+            self.push(row, trace_id)?;
         }
         self.mark(number);
         Some(())
@@ -84,10 +85,11 @@ impl RowLog {
         for _ in 0..rows.count {
             let resource = *owners.resources.get(r.varint32()? as usize)?;
             let scope = *owners.scopes.get(r.varint32()? as usize)?;
+            let len = r.u32()? as usize;
             let offset = place_in(payload, rows.bytes, &r)?;
-            let span = row::span(&mut r)?;
+            let (start_ns, trace_id) = row::span_front(r.take(len)?)?;
             let row = RowRef {
-                time_ns: clamp_time(span.start_ns),
+                time_ns: clamp_time(start_ns),
                 batch: owners.batch,
                 offset,
                 stream: 0,
@@ -95,7 +97,7 @@ impl RowLog {
                 scope,
                 previous: NONE,
             };
-            self.push(row, span.trace_id)?;
+            self.push(row, trace_id)?;
         }
         self.mark(number);
         Some(())

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
-use super::{Store, hold};
+use super::{HEAD_BYTES_PER_BYTE, Store, hold};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::wal::{Failure, Record, Wal};
@@ -122,9 +122,9 @@ impl Drop for Turn<'_> {
 impl Store {
     /// Queues a batch and returns when the WAL holds it and the head shows it, or neither.
     pub(super) fn commit(&self, payload: Arc<Vec<u8>>) -> Result<()> {
-        let bytes = payload.len() as u64;
+        let bytes = payload.len() as u64 * HEAD_BYTES_PER_BYTE;
         let mine = Arc::new(Waiting { payload, answer: OnceLock::new() });
-        self.commit.waiting_bytes.fetch_add(bytes * 2, Relaxed);
+        self.commit.waiting_bytes.fetch_add(bytes, Relaxed);
         let mut queue = hold(&self.commit.queue);
         queue.waiting.push(Arc::clone(&mine));
         let answer = loop {
@@ -142,7 +142,7 @@ impl Store {
             queue = hold(&self.commit.queue);
         };
         drop(queue);
-        self.commit.waiting_bytes.fetch_sub(bytes * 2, Relaxed);
+        self.commit.waiting_bytes.fetch_sub(bytes, Relaxed);
         answer
     }
 

@@ -298,11 +298,11 @@ impl Flush<'_> {
         for (day, rows) in rows_by_day(&tables.spans.rows) {
             let mut keyed = Vec::with_capacity(rows.len());
             for row in rows {
-                let name = tables.span(row).ok_or_else(bad_row)?.name;
+                let name = tables.span_name(row).ok_or_else(bad_row)?;
                 let service = service_of(&tables.resources.values[row.resource as usize]);
                 keyed.push((service, name, row.time_ns, row));
             }
-            keyed.sort_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
+            keyed.sort_by_key(|&(service, name, start, _)| (service, name, start));
             let info = self.begin(Signal::Traces, day);
             let path = self.dir.join(info.file_name());
             let mut writer = SpansWriter::create(self.vfs, &path, LEVEL_FLUSH)?;

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what it expects")]
 
 mod answers;
+mod fixture;
 mod make;
 mod states;
