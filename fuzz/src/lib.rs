@@ -1,6 +1,8 @@
 //! What the fuzz targets share: seeds, and walks that look at every byte of a view.
 
+pub mod part;
 pub mod seeds;
+pub mod store;
 pub mod walk;
 
 /// An error of a query says something, and its place lies within the text.

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use trefoil_store::Store;
 use trefoil_wire::compression::{Encoding, compress};
 use trefoil_wire::otlp::metrics::Number;
 use trefoil_wire::otlp::metrics::write::{MetricsWriter, Temporality};
 use trefoil_wire::otlp::{logs, schema, trace};
 use trefoil_wire::protobuf::Writer;
 use trefoil_wire::{grpc, otlp, remote_write};
+
+use crate::store;
 
 /// Writes a target's seeds into the folder that `TREFOIL_FUZZ_SEEDS` names, if it does.
 /// Called before the fuzzer reads its corpus.
@@ -42,6 +45,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "grpc" => frames(),
         "remote_write" => remote_write(),
         "loki_push" => loki_push(),
+        "store_wal" => wal(),
+        "store_parts" => (0..3).map(|part| vec![part, 0, 0, 0, 1]).collect(),
         "promql" => texts(PROMQL),
         "logql" => texts(LOGQL),
         "traceql" => texts(TRACEQL),
@@ -254,6 +259,18 @@ fn loki_push() -> Vec<Vec<u8>> {
     let json =
         r#"{"streams":[{"stream":{"app":"a\"b"},"values":[["1","line",{"k":"v"}],[2,""]]}]}"#;
     vec![w.into_bytes(), json.as_bytes().to_vec()]
+}
+
+/// The log's record of a batch with everything.
+fn wal() -> Vec<Vec<u8>> {
+    let dir = store::Scratch::new().fresh("seed");
+    let made = Store::open(&dir, store::settings()).expect("empty");
+    made.append(&store::batch()).expect("room");
+    let segments = store::files(&dir, "wal");
+    segments
+        .iter()
+        .filter_map(|(_, bytes)| store::first_payload(bytes).map(<[u8]>::to_vec))
+        .collect()
 }
 
 const PROMQL: &[&str] = &[

@@ -117,6 +117,7 @@ fn fuzz(binaries: &Path, target: &str, seconds: u32) -> Result<bool, String> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
     }
+    let scratch = scratch(target);
     println!("fuzz {target} for {seconds} s");
     let binary = binaries.join(target);
     let output = Command::new(&binary)
@@ -129,9 +130,12 @@ fn fuzz(binaries: &Path, target: &str, seconds: u32) -> Result<bool, String> {
         .args(["-print_final_stats=1", "-verbosity=0"])
         .arg(&corpus)
         .env("TREFOIL_FUZZ_SEEDS", &corpus)
+        .env("TREFOIL_FUZZ_SCRATCH", &scratch)
         .env("RUST_BACKTRACE", "1")
         .output()
         .map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
+    // Targets that work on files leave the last ones behind; others never made the folder.
+    let _ = std::fs::remove_dir_all(&scratch);
     let said = String::from_utf8_lossy(&output.stderr);
     let figure = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
@@ -154,4 +158,11 @@ fn fuzz(binaries: &Path, target: &str, seconds: u32) -> Result<bool, String> {
         artifacts.display()
     );
     Ok(false)
+}
+
+/// Where a target may keep files: in memory, if the system has such a folder.
+fn scratch(target: &str) -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    base.join(format!("trefoil-fuzz-{target}-{}", std::process::id()))
 }
