@@ -13,5 +13,6 @@ mod hostile;
 mod kill;
 mod lifecycle;
 mod otlp;
+mod read_back;
 mod receive;
 mod verbs;
