@@ -73,7 +73,7 @@ function App() {
         </select></label>
       <span class="grow"></span>
       ${pageOf(path) === 'traces' && key === 'trace' ? null : h(TimePicker, {})}
-      <button class="icon" title="Go anywhere, paste anything (⌘K)" aria-label="Go anywhere" onClick=${() => setOpen('palette')}>⌘K</button>
+      <button class="icon" title="Go anywhere, paste anything (⌘K)" aria-label="⌘K, go anywhere" onClick=${() => setOpen('palette')}>⌘K</button>
       <button class="icon" title="Light or dark" aria-label="Switch theme" onClick=${nextTheme}>◐</button>
       <button class="icon" title="Keys and looks (?)" aria-label="Help" onClick=${() => setOpen('help')}>?</button>
     </header>

@@ -8,6 +8,9 @@ import { shown, utc } from '../prefs.js';
 import { setRange } from '../url.js';
 import { load } from './uplot.js';
 
+/** One empty list, so that a chart without dots is not drawn anew for each. @type {Dot[]} */
+const NONE = [];
+
 /** Lines drawn at once; the rest is in the table. */
 export const LINES_MAX = 50;
 
@@ -31,10 +34,10 @@ export const LINES_MAX = 50;
 /**
  * @param {{
  *   times: number[], lines: Line[], format: (value: number | null | undefined) => string, caption: string,
- *   height?: number, dots?: Dot[], legend?: boolean,
+ *   height?: number, dots?: Dot[], legend?: boolean, range?: { from: number, to: number },
  * }} props `times` in Unix milliseconds
  */
-export function LineChart({ times, lines, format, caption, height = 220, dots = [], legend = true }) {
+export function LineChart({ times, lines, format, caption, height = 220, dots = NONE, legend = true, range }) {
   const host = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const [only, setOnly] = useState(/** @type {Set<string>} */ (new Set()));
@@ -51,7 +54,7 @@ export function LineChart({ times, lines, format, caption, height = 220, dots = 
     const at = host.current;
     void load().then((uPlot) => {
       if (!live || !at) return;
-      const options = /** @type {any} */ (optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dots }));
+      const options = /** @type {any} */ (optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dots, range }));
       plot.current = new uPlot(options, /** @type {any} */ ([times.map((t) => t / 1000), ...drawn.map((line) => line.values)]), at);
     }, (error) => setBroken(error.message));
     return () => {
@@ -59,7 +62,7 @@ export function LineChart({ times, lines, format, caption, height = 220, dots = 
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [times, lines, theme, zone, only, height, dots]);
+  }, [times, lines, theme, zone, only, height, dots, range?.from, range?.to]);
 
   useEffect(() => {
     const at = host.current;
@@ -79,7 +82,7 @@ export function LineChart({ times, lines, format, caption, height = 220, dots = 
     ${broken && html`<p class="problem-text">${broken}</p>`}
     <div ref=${host} style=${{ height: `${height}px` }} role="img" aria-label=${caption}></div>
     ${tip && h(TipBox, { tip, lines: drawn.filter(isOn), all: drawn, colors, times, format, zone })}
-    ${dots.length > 0 && html`<p class="row dim">${dots.length} exemplars (◆): ${dots.slice(0, 6).map((dot) => html`<a href=${dot.href} title=${dot.label}>◆ ${format(dot.value)}</a>`)}</p>`}
+    ${dots.length > 0 && html`<p class="row dim">${dots.length} exemplars (◆), slowest: ${[...dots].sort((a, b) => b.value - a.value).slice(0, 6).map((dot) => html`<a href=${dot.href} title=${dot.label}>◆ ${format(dot.value)}</a>`)}</p>`}
     ${legend && html`<div class="legend" role="group" aria-label="Lines: click shows one alone, Ctrl-click adds">${drawn.map((line, i) => html`<button aria-pressed=${isOn(line)}
       title=${line.name} onClick=${(/** @type {MouseEvent} */ e) => pick(line.name, e)}><span class="swatch" style=${{ borderTopColor: colors[i].color, borderTopStyle: colors[i].dash.length ? 'dashed' : 'solid' }}></span><span>${line.name}</span></button>`)}</div>`}
     ${lines.length > LINES_MAX && html`<p class="dim">Showing ${LINES_MAX} of ${lines.length} lines; the table has all. Try topk(10, …).</p>`}
@@ -100,9 +103,9 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 /**
  * @param {{ at: HTMLElement, height: number, drawn: Line[], colors: { color: string, dash: number[] }[],
  *   format: (v: number | null | undefined) => string, zone: boolean, isOn: (l: Line) => boolean,
- *   setTip: (t: Tip | null) => void, dots: Dot[] }} p
+ *   setTip: (t: Tip | null) => void, dots: Dot[], range?: { from: number, to: number } }} p
  */
-function optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dots }) {
+function optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dots, range }) {
   const axis = { stroke: css('--fg-2'), grid: { stroke: css('--bg-3'), width: 1 }, ticks: { stroke: css('--line'), width: 1 }, font: '11px system-ui, sans-serif' };
   return {
     width: at.clientWidth || 600,
@@ -110,7 +113,7 @@ function optionsFor({ at, height, drawn, colors, format, zone, isOn, setTip, dot
     legend: { show: false },
     tzDate: zone ? (/** @type {number} */ ts) => utcDate(ts) : undefined,
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-    scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => yRange(min, max) } },
+    scales: { x: { time: true, ...(range ? { range: () => [range.from / 1000, range.to / 1000] } : {}) }, y: { range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => yRange(min, max) } },
     axes: [
       { ...axis, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ _axis, /** @type {number} */ _space, /** @type {number} */ increment) => timeValues(splits, increment, zone) },
       { ...axis, size: 70, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((v) => format(v)) },
@@ -152,7 +155,7 @@ function yRange(min, max) {
   const low = Math.min(min, 0);
   if (max === low) return [low, low + 1];
   // A flat line far from zero shows its shape, not its distance from zero.
-  if (min > 0 && (max - min) / max < 0.2) return [min - (max - min || max) * 0.2, max + (max - min || max) * 0.2];
+  if (min > 0 && max - min > max * 1e-6 && (max - min) / max < 0.2) return [min - (max - min || max) * 0.2, max + (max - min || max) * 0.2];
   return [low, max + (max - low) * 0.06];
 }
 

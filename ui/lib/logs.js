@@ -96,7 +96,7 @@ export function facets(list) {
   };
   return [...counts]
     // A label that is different on nearly every row is an identifier: nothing to choose from.
-    .filter(([label, values]) => rank(label) < first.length || values.size <= Math.max(20, list.length / 4))
+    .filter(([label, values]) => rank(label) < first.length || values.size <= 8 || values.size * 3 < [...values.values()].reduce((a, b) => a + b, 0))
     .sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b))
     .map(([label, values]) => {
       const sorted = [...values].sort((a, b) => b[1] - a[1]);

@@ -47,13 +47,14 @@ export function Page() {
 /** @param {{ data: Detail }} props */
 function Red({ data }) {
   const seconds = data.step_ms / 1000;
+  const shown = { from: data.times_ms[0], to: data.times_ms[data.times_ms.length - 1] + data.step_ms };
   const lines = useMemo(() => ({
     rate: [{ name: 'requests/s', values: data.requests.map((n) => n / seconds), color: data.color, fill: true }],
     errors: [{ name: 'failed', values: data.requests.map((n, i) => (n ? (data.errors[i] / n) * 100 : null)), error: true, fill: true }],
     time: [{ name: 'p50', values: data.p50_ns, color: 0 }, { name: 'p95', values: data.p95_ns, color: 1 }, { name: 'p99', values: data.p99_ns, color: 2 }],
   }), [data]);
   const chart = (/** @type {string} */ title, /** @type {any} */ which, /** @type {(v: number | null | undefined) => string} */ format, /** @type {boolean} */ legend) => html`<section><h2>${title}</h2>
-    ${h(LineChart, { times: data.times_ms, lines: which, format, caption: `${title} of ${data.name}`, height: 170, legend })}</section>`;
+    ${h(LineChart, { times: data.times_ms, lines: which, format, caption: `${title} of ${data.name}`, height: 170, legend, range: shown })}</section>`;
   return html`<div class="cols">${chart('Requests', lines.rate, perSecond, false)}${chart('Errors', lines.errors, share, false)}${chart('Duration', lines.time, duration, true)}</div>`;
 }
 

@@ -36,13 +36,13 @@ export function align(result) {
  * @param {{ result: Series[], format: (v: number | null | undefined) => string, range: { from: number, to: number }, caption: string,
  *   dots?: import('../chart/line.js').Dot[], height?: number }} props
  */
-export function Matrix({ result, format, caption, dots = [], height = 300 }) {
+export function Matrix({ result, format, range, caption, dots, height = 300 }) {
   const [table, setTable] = useState(false);
   const { times, lines } = useMemo(() => align(result), [result]);
   return html`<div>
     <div class="row" style="margin-bottom:4px"><span class="dim">${result.length} series</span><span class="grow"></span>
       <button class="small" aria-pressed=${table} onClick=${() => setTable(!table)}>${table ? 'Chart' : 'Table'}</button></div>
-    ${table ? h(Table, { result, format }) : h(LineChart, { times, lines, format, caption, height, dots })}
+    ${table ? h(Table, { result, format }) : h(LineChart, { times, lines, format, caption, height, dots, range })}
   </div>`;
 }
 
