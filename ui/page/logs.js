@@ -86,7 +86,7 @@ function Volume({ answer }) {
 /** @param {{ list: import('../types/api.d.ts').LogRow[], filter: (label: string, op: '=' | '!=', value: string) => void }} props */
 function Facets({ list, filter }) {
   const all = useMemo(() => facets(list), [list]);
-  return html`<aside class="facets" aria-label="Labels of the lines loaded" tabindex="0">${all.slice(0, 24).map(({ label, values, more }) => html`<section><h3>${label}</h3>
+  return html`<aside class="facets" aria-label="Labels of the lines loaded" tabindex="0">${all.slice(0, 24).map(({ label, values, more }) => html`<section><h2>${label}</h2>
     ${values.map(([value, count]) => html`<div class="facet"><button class="plain clip" title=${`Only ${label}=${value}`} onClick=${() => filter(label, '=', value)}>${value}</button>
       <span class="dim">${number(count)}</span><button class="act" title=${`Without ${label}=${value}`} aria-label=${`Without ${label}=${value}`} onClick=${() => filter(label, '!=', value)}>−</button></div>`)}
     ${more > 0 && html`<div class="dim">and ${more} more</div>`}</section>`)}</aside>`;

@@ -100,7 +100,7 @@ function Node({ n, place: at, seconds }) {
     <text x="12" y="19">${SIGNS[n.kind]}${name}</text><text class="sub" x="12" y="36">${sub}</text>
     ${failed && html`<text class="bad" x=${BOX.width - 8} y="19" text-anchor="end">✕ ${percent(n.errors, n.requests)}</text>`}<title>${`${n.name}: ${sub}, ${percent(n.errors, n.requests)} failed`}</title>`;
   return n.kind === 'service'
-    ? html`<a class="node" href=${href(`services/${n.name}`)} aria-label=${`${n.name}, ${sub}`} transform=${`translate(${p.x} ${p.y})`}>${body}</a>`
+    ? html`<a class="node" href=${href(`services/${n.name}`)} transform=${`translate(${p.x} ${p.y})`}>${body}</a>`
     : html`<g class="node" transform=${`translate(${p.x} ${p.y})`}>${body}</g>`;
 }
 

@@ -63,7 +63,7 @@ export function Page() {
     ${data && h(Partial, { why: data.partial })}
     ${data && list.length > 0 && h(Scatter, { traces: list, from: r.from, to: r.to, open: (/** @type {Hit} */ t) => go(open(t)) })}
     ${data && (list.length === 0 ? h(None, { q }) : html`<table class=${error ? 'dimmed' : ''}>
-      <thead><tr><th></th><th>Root</th><th>Service</th><th>Started</th><th class="num">Duration</th><th style="width:16%"></th><th class="num">Spans</th><th class="num">Errors</th><th>Services</th></tr></thead>
+      <thead><tr><th><span class="sr">Failed</span></th><th>Root</th><th>Service</th><th>Started</th><th class="num">Duration</th><th style="width:16%"><span class="sr">Duration, drawn</span></th><th class="num">Spans</th><th class="num">Errors</th><th>Services</th></tr></thead>
       <tbody>${list.map((t, i) => html`<tr id=${`trace-${i}`} class=${i === at ? 'link on' : 'link'} onClick=${() => { setAt(i); go(open(t)); }}>
         <td>${t.errors > 0 && html`<span class="badge" title=${`${t.errors} failed spans`}>✕<span class="sr">failed</span></span>`}</td>
         <td><a href=${open(t)}>${t.root_name || html`<span class="dim">root not received</span>`}</a> <span class="dim mono">${t.trace_id.slice(0, 7)}</span></td>

@@ -1,6 +1,6 @@
 // A modal panel: takes the focus, keeps it, gives it back.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { html } from '../lib/html.js';
 import { useKeys } from '../lib/keymap.js';
 
@@ -8,7 +8,8 @@ import { useKeys } from '../lib/keymap.js';
 export function Dialog({ label, close, children, className }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   useKeys({ Escape: close }, { modal: true });
-  useEffect(() => {
+  // Before the next key arrives, so that nothing typed is lost.
+  useLayoutEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     const first = /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector('input, button, a[href]'));
     (first ?? box.current)?.focus();

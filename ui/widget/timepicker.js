@@ -1,6 +1,6 @@
 // The time range: always visible, presets, free text, pan and zoom.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { dateTime } from '../lib/format.js';
 import { h, html } from '../lib/html.js';
 import { useKeys } from '../lib/keymap.js';
@@ -73,7 +73,7 @@ function apply(typed, done) {
 function Choice({ close }) {
   const [bad, setBad] = useState(false);
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => input.current?.focus(), []);
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     setBad(!apply(input.current?.value ?? '', close));

@@ -124,7 +124,7 @@ function Row({ tree, i, y, index, on, shut, miss, critical, zoom, whoWidth, rowH
       ${shut && hiddenErrors > 0 && html`<span class="badge" title=${`${hiddenErrors} failed below`}>✕${hiddenErrors}</span>`}
       ${t.parent[i] === -2 && html`<span class="tag" title="its parent was not received">orphan</span>`}
     </div>
-    <div class="lane" role="gridcell" aria-label=${`${duration(t.duration[i])}, starts after ${duration(t.start[i])}`}>${seen && html`
+    <div class="lane" role="gridcell"><span class="sr">starts after ${duration(t.start[i])}, takes ${duration(t.duration[i])}</span>${seen && html`
       <div class=${`bar c${service.color % 8}${failed ? ' err' : ''}`} style=${{ left: `${Math.max(from, -1)}%`, width: `${Math.min(to, 101) - Math.max(from, -1)}%` }}></div>
       ${critical && tree.critical[i] ? html`<div class="crit" style=${{ left: `${Math.max(from, -1)}%`, width: `${Math.min(to, 101) - Math.max(from, -1)}%` }}></div>` : null}
       <span class="dur" style=${to < 85 ? { left: `${Math.max(to, 0)}%` } : from > 15 ? { right: `${100 - from}%` } : { right: 0, color: 'var(--fg)', background: 'var(--bg)' }}>${duration(t.duration[i])}${t.logs[i] ? html`<span title=${`${t.logs[i]} log records`}> ≡${t.logs[i]}</span>` : ''}</span>`}
