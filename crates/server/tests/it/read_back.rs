@@ -95,13 +95,14 @@ fn every_shared_data_point_comes_back_through_prometheus() {
     for points in all(&requests, "dataPoints") {
         for point in points.as_array().unwrap() {
             times.push(point["timeUnixNano"].as_str().unwrap().parse::<u64>().unwrap() / 1_000_000);
-            let list = |name: &str| Some(point.get(name)?.as_array()?.len());
-            expected += match (list("explicitBounds"), list("quantileValues")) {
+            let list = |name: &str| point.get(name).and_then(Value::as_array).map(Vec::len);
+            let is_number = point.get("asInt").is_some() || point.get("asDouble").is_some();
+            expected += match list("explicitBounds") {
+                _ if is_number => 1,
                 // The buckets, +Inf, the count, and the sum if there is one.
-                (Some(bounds), _) => bounds + 2 + usize::from(point.get("sum").is_some()),
-                // The quantiles, the count and the sum.
-                (None, Some(quantiles)) => quantiles + 2,
-                (None, None) => 1,
+                Some(bounds) => bounds + 2 + usize::from(point.get("sum").is_some()),
+                // A summary: the quantiles, the count and the sum.
+                None => list("quantileValues").unwrap_or(0) + 2,
             };
         }
     }
