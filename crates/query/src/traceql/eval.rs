@@ -123,7 +123,7 @@ fn intrinsic_value<'a>(intrinsic: Intrinsic, view: SpanView<'a>) -> Value<'a> {
         Intrinsic::Kind => Value::Kind(span.kind),
         Intrinsic::SpanId => Value::Text(Cow::Owned(hex(&span.span_id))),
         Intrinsic::ParentId => Value::Text(Cow::Owned(parent_hex(span.parent_span_id))),
-        Intrinsic::TraceId => Value::Text(Cow::Owned(hex(&span.trace_id))),
+        Intrinsic::TraceId => Value::Text(Cow::Owned(short_hex(&span.trace_id))),
         Intrinsic::EventName => each(span.events.iter().map(|e| text(&e.name))),
         Intrinsic::EventTimeSinceStart => each(
             span.events
@@ -131,7 +131,7 @@ fn intrinsic_value<'a>(intrinsic: Intrinsic, view: SpanView<'a>) -> Value<'a> {
                 .map(|e| Value::Duration(e.time_ns.wrapping_sub(span.start_ns) as i64)),
         ),
         Intrinsic::LinkTraceId => {
-            each(span.links.iter().map(|l| Value::Text(Cow::Owned(hex(&l.trace_id)))))
+            each(span.links.iter().map(|l| Value::Text(Cow::Owned(short_hex(&l.trace_id)))))
         }
         Intrinsic::LinkSpanId => {
             each(span.links.iter().map(|l| Value::Text(Cow::Owned(hex(&l.span_id)))))
@@ -201,6 +201,11 @@ pub(crate) fn service_name<'a>(resource: &'a Resource<'_>) -> Option<&'a str> {
         model::Value::Str(name) => Some(name),
         _ => None,
     }
+}
+
+/// A trace id as TraceQL sees it: without leading zeros. Source: Tempo's engine.
+fn short_hex(id: &[u8; 16]) -> String {
+    hex(id).trim_start_matches('0').to_owned()
 }
 
 /// Lower-case hexadecimal digits.

@@ -5,7 +5,7 @@
 //! exactly afterwards. So what the store cannot ask becomes [`SpanFilter::All`], and a
 //! negation is never pushed through.
 
-use trefoil_store::model::Value as Stored;
+use trefoil_store::model::{TraceId, Value as Stored};
 use trefoil_store::{Compare, Field as Column, SpanFilter};
 
 use super::ast::{
@@ -26,7 +26,56 @@ pub(crate) fn of_pipeline(pipeline: &Pipeline) -> SpanFilter {
             _ => break,
         }
     }
-    and(terms)
+    match and(terms) {
+        SpanFilter::All => of_root(pipeline),
+        filter => filter,
+    }
+}
+
+/// A trace known by its root's name or service has a span of that name or service.
+fn of_root(pipeline: &Pipeline) -> SpanFilter {
+    for term in first_conditions(pipeline) {
+        let Some((Field::Intrinsic(intrinsic), Literal::Text(text))) = equality(term) else {
+            continue;
+        };
+        let column = match intrinsic {
+            // An absent root counts as an empty name, which no span need have.
+            _ if text.is_empty() => continue,
+            Intrinsic::RootName => Column::Name,
+            Intrinsic::RootService => Column::Resource("service.name".to_owned()),
+            _ => continue,
+        };
+        return SpanFilter::Field(column, Compare::Equal(Stored::Str(text.clone().into())));
+    }
+    SpanFilter::All
+}
+
+/// The only trace that can match, if the query names one by its id.
+pub(crate) fn only_trace(pipeline: &Pipeline) -> Option<TraceId> {
+    first_conditions(pipeline).iter().find_map(|term| match equality(term)? {
+        (Field::Intrinsic(Intrinsic::TraceId), Literal::Text(id)) if id.len() <= 32 => {
+            u128::from_str_radix(id, 16).ok().map(u128::to_be_bytes)
+        }
+        _ => None,
+    })
+}
+
+/// The terms that all hold for any span that a pipeline's first stage selects.
+fn first_conditions(pipeline: &Pipeline) -> &[Expr] {
+    match pipeline.stages.first() {
+        Some(Stage::Spansets(SpansetExpr::Filter(Expr::Logical(LogicalOp::And, terms)))) => terms,
+        Some(Stage::Spansets(SpansetExpr::Filter(expr))) => std::slice::from_ref(expr),
+        _ => &[],
+    }
+}
+
+fn equality(expr: &Expr) -> Option<(&Field, &Literal)> {
+    let Expr::Compare(CompareOp::Equal, a, b) = expr else { return None };
+    match (&**a, &**b) {
+        (Expr::Field(field), Expr::Literal(literal))
+        | (Expr::Literal(literal), Expr::Field(field)) => Some((field, literal)),
+        _ => None,
+    }
 }
 
 fn of_spansets(expr: &SpansetExpr) -> SpanFilter {

@@ -121,14 +121,26 @@ pub fn search(
             "this makes series over time, not a list of traces: ask for it as metrics",
         ));
     };
-    search_with(snapshot, pipeline, &prefilter::of_pipeline(pipeline), params, limits)
+    let candidates = match prefilter::only_trace(pipeline) {
+        Some(id) => Candidates::Only(id),
+        None => Candidates::With(prefilter::of_pipeline(pipeline)),
+    };
+    search_with(snapshot, pipeline, &candidates, params, limits)
 }
 
-/// [`search`] with a prefilter of the caller's: tests compare with none at all.
+/// Which traces may match.
+pub(crate) enum Candidates {
+    /// Those that have a span for the filter.
+    With(SpanFilter),
+    /// This one.
+    Only(TraceId),
+}
+
+/// [`search`] with candidates of the caller's: tests compare with all there are.
 pub(crate) fn search_with(
     snapshot: &Snapshot,
     pipeline: &Pipeline,
-    filter: &SpanFilter,
+    candidates: &Candidates,
     params: &SearchParams,
     limits: &Limits<'_>,
 ) -> Result<SearchAnswer> {
@@ -140,9 +152,14 @@ pub(crate) fn search_with(
         inspected: 0,
     };
     let range = TimeRange { start_ns: params.start_ns, end_ns: params.end_ns };
-    let scanned = each_candidate(snapshot, filter, widened(range), limits, |spans, position_ns| {
-        search.visit(spans, position_ns)
-    });
+    let scanned = match candidates {
+        Candidates::With(filter) => {
+            each_candidate(snapshot, filter, widened(range), limits, |spans, position_ns| {
+                search.visit(spans, position_ns)
+            })
+        }
+        Candidates::Only(id) => search.visit_only(&snapshot.trace(*id, limits.tally)?),
+    };
     let mut partial = None;
     match scanned {
         Err(error) if error.kind == ErrorKind::Limit && !search.found.is_empty() => {
@@ -221,6 +238,13 @@ impl Search<'_> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn visit_only(&mut self, spans: &[StoredSpan<'_>]) -> Result<()> {
+        if !spans.is_empty() {
+            let _ = self.visit(spans, u64::MAX)?;
+        }
+        Ok(())
     }
 
     /// A trace that is still to come has no matching span after `position_ns`, and so

@@ -333,7 +333,23 @@ fn minus(inner: Typed, start: usize) -> Result<Typed> {
     Ok(Typed { expr: Expr::Neg(Box::new(inner.expr)), span, depth, ..inner })
 }
 
-fn combine(op: Infix, lhs: Typed, rhs: Typed, op_span: &Range<usize>) -> Result<Typed> {
+/// Trace ids are compared without leading zeros and in lower case, so that they may be
+/// written as any system shows them.
+fn shorten_trace_id(field: &Typed, literal: &mut Typed) {
+    let is_id = matches!(
+        field.expr,
+        Expr::Field(Field::Intrinsic(Intrinsic::TraceId | Intrinsic::LinkTraceId))
+    );
+    if let (true, Expr::Literal(Literal::Text(id))) = (is_id, &mut literal.expr) {
+        *id = id.trim_start_matches('0').to_ascii_lowercase();
+    }
+}
+
+fn combine(op: Infix, mut lhs: Typed, mut rhs: Typed, op_span: &Range<usize>) -> Result<Typed> {
+    if matches!(op, Infix::Compare(_)) {
+        shorten_trace_id(&lhs, &mut rhs);
+        shorten_trace_id(&rhs, &mut lhs);
+    }
     let span = lhs.span.start..rhs.span.end;
     if !lhs.ty.matches(rhs.ty) {
         return Err(Error::bad(

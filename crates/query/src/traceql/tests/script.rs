@@ -26,7 +26,7 @@ use super::load;
 use crate::limits::Limits;
 use crate::traceql::ast::Root;
 use crate::traceql::lexer::parse_duration;
-use crate::traceql::search::search_with;
+use crate::traceql::search::{Candidates, search_with};
 use crate::traceql::{self, MetricsAnswer, MetricsParams, SearchAnswer, SearchParams, Value, eval};
 
 /// What became of a script.
@@ -139,8 +139,9 @@ fn search(store: &Store, text: &str) -> Result<(SearchAnswer, String), String> {
     let answer =
         traceql::search(&snapshot, &query, &params, &limits).map_err(|e| format!("run: {e}"))?;
     let Root::Search(pipeline) = &query.root else { return Err("not a search".to_owned()) };
-    let whole = search_with(&snapshot, pipeline, &SpanFilter::All, &params, &limits)
-        .map_err(|e| e.to_string())?;
+    let all = Candidates::With(SpanFilter::All);
+    let whole =
+        search_with(&snapshot, pipeline, &all, &params, &limits).map_err(|e| e.to_string())?;
     if ids(&whole) != ids(&answer) {
         return Err(format!(
             "the prefilter loses traces: {:?} without it, {:?} with it",
