@@ -1,5 +1,6 @@
 //! OTLP against its official description: `opentelemetry-proto`, generated from the
 //! `.proto` files and encoded by prost, is the judge of views, writers and JSON.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod logs;
 mod metrics;
