@@ -158,7 +158,7 @@ pub(crate) fn search_with(
                 search.visit(spans, position_ns)
             })
         }
-        Candidates::Only(id) => search.visit_only(&snapshot.trace(*id, limits.tally)?),
+        Candidates::Only(id) => search.visit_only(&whole_trace(snapshot, *id, limits)?),
     };
     let mut partial = None;
     match scanned {
@@ -202,16 +202,25 @@ pub(crate) fn each_candidate(
         if !seen.insert(stored.span.trace_id) {
             return ControlFlow::Continue(());
         }
-        let visited = snapshot
-            .trace(stored.span.trace_id, limits.tally)
-            .map_err(Error::from)
-            .and_then(|spans| visit(&spans, stored.span.start_ns));
+        let spans = whole_trace(snapshot, stored.span.trace_id, limits);
+        let visited = spans.and_then(|spans| visit(&spans, stored.span.start_ns));
         visited.unwrap_or_else(|error| {
             failed = Some(error);
             ControlFlow::Break(())
         })
     })?;
     failed.map_or(Ok(()), Err)
+}
+
+/// A trace in an order that does not depend on where its spans lie.
+fn whole_trace(
+    snapshot: &Snapshot,
+    id: TraceId,
+    limits: &Limits<'_>,
+) -> Result<Vec<StoredSpan<'static>>> {
+    let mut spans = snapshot.trace(id, limits.tally)?;
+    spans.sort_by_key(|s| (s.span.start_ns, s.span.span_id));
+    Ok(spans)
 }
 
 struct Search<'q> {

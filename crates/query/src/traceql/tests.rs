@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::parse;
 use crate::limits::{DEPTH_MAX, TEXT_MAX};
+use script::Place;
 
 #[test]
 fn scripts() {
@@ -18,12 +19,14 @@ fn scripts() {
     let (mut evals, mut failures) = (0, Vec::new());
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "test")) {
         let text = std::fs::read_to_string(file).unwrap();
-        let outcome = script::run(&file.display().to_string(), &text);
-        evals += outcome.evals;
-        failures.extend(outcome.failures);
+        for place in [Place::Head, Place::Parts] {
+            let outcome = script::run(&file.display().to_string(), &text, place);
+            evals += outcome.evals;
+            failures.extend(outcome.failures.into_iter().map(|f| format!("{place:?}: {f}")));
+        }
     }
     assert!(failures.is_empty(), "{} of {evals} failed:\n{}", failures.len(), failures.join("\n"));
-    assert!(evals >= 300, "only {evals} evals were found in {}", dir.display());
+    assert!(evals >= 1_200, "only {evals} evals were found in {}", dir.display());
     println!("{evals} evals in {} scripts", files.len());
 }
 
@@ -44,7 +47,7 @@ fn the_runner_notices_what_is_wrong() {
         ("eval dance { }\n  none\n", "dance"),
     ];
     for (eval, complaint) in wrong {
-        let outcome = script::run("test", &format!("{load}{eval}"));
+        let outcome = script::run("test", &format!("{load}{eval}"), Place::Head);
         assert_eq!(outcome.failures.len(), 1, "{eval}");
         assert!(outcome.failures[0].contains(complaint), "{eval}: {}", outcome.failures[0]);
         assert!(outcome.failures[0].starts_with("test:4:"), "{}", outcome.failures[0]);

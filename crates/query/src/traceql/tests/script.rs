@@ -37,7 +37,16 @@ pub(super) struct Outcome {
     pub(super) failures: Vec<String>,
 }
 
-pub(super) fn run(file: &str, text: &str) -> Outcome {
+/// Where the spans lie while a script runs; the answers must be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// As they were received.
+    Head,
+    /// Each load in a part of its own.
+    Parts,
+}
+
+pub(super) fn run(file: &str, text: &str, place: Place) -> Outcome {
     let lines: Vec<&str> = text.lines().collect();
     let mut outcome = Outcome::default();
     let mut store = Store::in_memory(Settings::default());
@@ -55,6 +64,10 @@ pub(super) fn run(file: &str, text: &str) -> Outcome {
             ("load", _) => {
                 if let Err((offset, why)) = load::load(&store, &body) {
                     fail(at + 2 + offset, why);
+                }
+                if place == Place::Parts {
+                    store.flush().unwrap();
+                    assert_eq!(store.stats().traces.head_items, 0);
                 }
             }
             ("eval", rest) => {
