@@ -310,3 +310,6 @@ fn sum(values: impl Iterator<Item = Value<'static>>) -> Value<'static> {
     };
     values.reduce(add).unwrap_or(Value::Nil)
 }
+
+#[cfg(test)]
+mod tests;
