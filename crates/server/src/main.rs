@@ -1,8 +1,5 @@
 //! The binary `trefoil`: receives telemetry, keeps it, answers for it.
 
-// The APIs are landing one by one; what they will call is here already.
-#![allow(dead_code)]
-
 mod api;
 mod args;
 mod check;

@@ -20,6 +20,7 @@ use trefoil_wire::protobuf::schema::Message;
 use crate::config::Config;
 use crate::selfmon::Counters;
 use metrics::delta::Totals;
+use metrics::families::Families;
 use refusal::Refusals;
 pub(crate) use refusal::Rejected;
 
@@ -83,6 +84,7 @@ pub(crate) struct Pipeline {
     promoted: Vec<String>,
     promote_scope: bool,
     totals: Totals,
+    families: Families,
 }
 
 /// Data stamped this far ahead of our clock is kept, and counted as a sign of bad clocks.
@@ -98,6 +100,7 @@ impl Pipeline {
             promoted: config.promoted_attributes.clone(),
             promote_scope: config.promote_scope,
             totals: Totals::default(),
+            families: Families::default(),
         }
     }
 
@@ -119,18 +122,19 @@ impl Pipeline {
             future: 0,
             now_ns,
         };
-        let mut added = Vec::new();
+        let mut effects = metrics::Effects::default();
         let result = match signal {
             Signal::Traces => traces::translate(self, request, &mut intake),
             Signal::Logs => logs::translate(self, request, &mut intake),
-            Signal::Metrics => metrics::translate(self, request, &mut intake, &mut added),
+            Signal::Metrics => metrics::translate(self, request, &mut intake, &mut effects),
         };
         let result = match result {
             Ok(()) => self.append(&intake.batch),
             Err(error) => Err(Rejected::Malformed(error.explain(signal.schema(), request))),
         };
-        if result.is_err() {
-            self.totals.take_back(&added);
+        match &result {
+            Ok(()) => self.families.learn(effects.families),
+            Err(_) => self.totals.take_back(&effects.added),
         }
         self.count(signal, &intake, result.as_ref().err());
         result.map(|()| intake.refusals.outcome())

@@ -4,6 +4,7 @@
 
 pub(crate) mod delta;
 mod exponential;
+pub(crate) mod families;
 mod name;
 mod series;
 
@@ -15,7 +16,7 @@ use trefoil_wire::protobuf::{Error, Repeated};
 use super::attribute::{check_name, resource, scope};
 use super::refusal::ItemError;
 use super::{Intake, Pipeline};
-use delta::{Added, Step, Totals};
+use delta::{Added, Step};
 use exponential::Exponential;
 use name::Shape;
 use series::Base;
@@ -25,8 +26,16 @@ const BUCKETS_MAX: usize = 1024;
 /// Exemplars of one data point that are kept.
 const EXEMPLARS_MAX: usize = 64;
 
-/// Puts the data points of a request into the batch. What was added to running totals is
-/// given back, to be taken back if the batch is not stored.
+/// What must be settled once the batch is stored, or not.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// What was added to running totals; to be taken back if the batch is not stored.
+    pub(super) added: Vec<Added>,
+    /// What the batch says of families; to be remembered if it is stored.
+    pub(super) families: Vec<(String, Metadata)>,
+}
+
+/// Puts the data points of a request into the batch.
 ///
 /// # Errors
 /// The request is damaged.
@@ -34,7 +43,7 @@ pub(super) fn translate(
     pipeline: &Pipeline,
     request: &[u8],
     intake: &mut Intake<'_>,
-    added: &mut Vec<Added>,
+    effects: &mut Effects,
 ) -> Result<(), Error> {
     for resource_metrics in wire::ExportRequest::new(request)?.resource_metrics {
         let resource_metrics = resource_metrics?;
@@ -50,39 +59,18 @@ pub(super) fn translate(
                 let scope = scope(scope_metrics.scope.as_ref(), scope_metrics.schema_url)?;
                 let base =
                     if pipeline.promote_scope { base.with_scope(&scope)? } else { base.clone() };
-                Ok((*resource, intake.batch.scope(&scope), base))
+                Ok(Place { resource: *resource, scope: intake.batch.scope(&scope), base })
             });
             for metric in scope_metrics.metrics {
-                let metric = match metric {
-                    Ok(metric) => metric,
+                match metric {
+                    Ok(metric) => {
+                        take(pipeline, intake, effects, &place, &metric, &mut latest_ms)?;
+                    }
                     // Its points cannot be counted; the metric counts as one.
                     Err(error) => {
                         intake.received += 1;
                         intake.refusals.refuse(error.into(), 1, "")?;
-                        continue;
                     }
-                };
-                let count = points(&metric.data);
-                intake.received += count;
-                let (resource, scope, base) = match &place {
-                    Ok(place) => place,
-                    Err(error) => {
-                        intake.refusals.refuse(*error, count, metric.name)?;
-                        continue;
-                    }
-                };
-                let mut family = Family {
-                    totals: &pipeline.totals,
-                    retention: pipeline.retention.metrics,
-                    place: (*resource, *scope),
-                    base,
-                    metric: &metric,
-                    name: String::new(),
-                    latest_ms: &mut latest_ms,
-                    added,
-                };
-                if let Err(error) = family.translate(intake)? {
-                    intake.refusals.refuse(error, count, metric.name)?;
                 }
             }
         }
@@ -91,6 +79,36 @@ pub(super) fn translate(
         }
     }
     Ok(())
+}
+
+/// Where the metrics of one scope belong.
+struct Place {
+    resource: ResourceIndex,
+    scope: ScopeIndex,
+    base: Base,
+}
+
+/// Takes one metric in, or refuses all of it.
+fn take(
+    pipeline: &Pipeline,
+    intake: &mut Intake<'_>,
+    effects: &mut Effects,
+    place: &Result<Place, ItemError>,
+    metric: &wire::Metric<'_>,
+    latest_ms: &mut Option<i64>,
+) -> Result<(), Error> {
+    let count = points(&metric.data);
+    intake.received += count;
+    let place = match place {
+        Ok(place) => place,
+        Err(error) => return intake.refusals.refuse(*error, count, metric.name),
+    };
+    let name = String::new();
+    let mut family = Family { pipeline, place, metric, name, latest_ms, effects };
+    match family.translate(intake)? {
+        Ok(()) => Ok(()),
+        Err(error) => intake.refusals.refuse(error, count, metric.name),
+    }
 }
 
 /// Number of data points of a metric; a metric of unknown kind counts as one item.
@@ -137,16 +155,14 @@ fn temporality(number: i32) -> Result<Temporality, ItemError> {
 
 /// One metric on its way to the batch.
 struct Family<'f, 'a> {
-    totals: &'f Totals,
-    retention: Option<std::time::Duration>,
-    place: (ResourceIndex, ScopeIndex),
-    base: &'f Base,
+    pipeline: &'f Pipeline,
+    place: &'f Place,
     metric: &'f wire::Metric<'a>,
     /// The translated name.
     name: String,
     /// Latest time of any sample of the resource.
     latest_ms: &'f mut Option<i64>,
-    added: &'f mut Vec<Added>,
+    effects: &'f mut Effects,
 }
 
 /// What every kind of data point has.
@@ -207,7 +223,10 @@ impl<'a> Family<'_, 'a> {
         if intake.refusals.total() - before < total {
             let unit = metric.unit.to_owned();
             let metadata = Metadata { kind, unit, help: metric.description.to_owned() };
-            intake.batch.metadata(&self.name, &metadata);
+            if self.pipeline.families.is_news(&self.name, &metadata) {
+                intake.batch.metadata(&self.name, &metadata);
+                self.effects.families.push((self.name.clone(), metadata));
+            }
         }
         Ok(Ok(()))
     }
@@ -257,9 +276,9 @@ impl<'a> Family<'_, 'a> {
         (start_ns, time_ns): (u64, u64),
         flags: u32,
     ) -> Result<Common, ItemError> {
-        let time_ms = intake.check_time(time_ns, self.retention)? / 1_000_000;
+        let time_ms = intake.check_time(time_ns, self.pipeline.retention.metrics)? / 1_000_000;
         Ok(Common {
-            labels: self.base.with_attributes(attributes)?,
+            labels: self.place.base.with_attributes(attributes)?,
             time_ms,
             start_ms: i64::try_from(start_ns / 1_000_000).unwrap_or(0),
             is_stale: flags & wire::NO_RECORDED_VALUE != 0,
@@ -285,8 +304,7 @@ impl<'a> Family<'_, 'a> {
         labels: &Labels,
         value: SampleValue,
     ) -> SeriesIndex {
-        let (resource, scope) = self.place;
-        let series = batch.series(resource, scope, labels);
+        let series = batch.series(self.place.resource, self.place.scope, labels);
         let (time_ms, start_ms) = (common.time_ms, common.start_ms);
         batch.sample(series, &Sample { time_ms, start_ms, value });
         *self.latest_ms = Some(self.latest_ms.map_or(time_ms, |latest| latest.max(time_ms)));
@@ -330,9 +348,9 @@ impl<'a> Family<'_, 'a> {
     ) -> Result<(), ItemError> {
         let step = Step { start_ms: common.start_ms, time_ms: common.time_ms, layout };
         let (start_ms, added) =
-            self.totals.add(key, step, values).map_err(delta::Refused::reason)?;
+            self.pipeline.totals.add(key, step, values).map_err(delta::Refused::reason)?;
         common.start_ms = start_ms;
-        self.added.push(added);
+        self.effects.added.push(added);
         Ok(())
     }
 
@@ -426,11 +444,12 @@ impl<'a> Family<'_, 'a> {
         if temporality == Temporality::Delta {
             let step = Step { start_ms: common.start_ms, time_ms: common.time_ms, layout: 0 };
             let (start_ms, added) = self
+                .pipeline
                 .totals
                 .add_exponential(&labels, step, &mut histogram)
                 .map_err(delta::Refused::reason)?;
             common.start_ms = start_ms;
-            self.added.push(added);
+            self.effects.added.push(added);
         }
         let value = SampleValue::Histogram(Box::new(histogram.to_native()));
         let series = self.put_value(&mut intake.batch, &common, &labels, value);

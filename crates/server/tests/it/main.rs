@@ -1,10 +1,5 @@
 //! Tests with the real binary.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    dead_code,
-    reason = "tests may; parts wait for their callers"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests may")]
 
 mod binary;
 mod command_line;
