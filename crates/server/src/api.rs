@@ -190,6 +190,12 @@ impl AppState {
         })
     }
 
+    /// Queries that run, and that wait to.
+    pub(crate) fn queries_now(&self) -> (usize, usize) {
+        let free = self.queries.available_permits();
+        (self.config.query_concurrency.saturating_sub(free), self.waiting.load(Relaxed))
+    }
+
     /// Refuses further queries and waits until the running ones are gone.
     pub(crate) async fn stop_queries(&self) {
         let all = u32::try_from(self.config.query_concurrency).unwrap_or(u32::MAX);

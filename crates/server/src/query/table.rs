@@ -133,12 +133,12 @@ fn streams(result: &[Value]) -> Table {
         let labels = labels(&stream["stream"]);
         for entry in values(stream) {
             let time = entry[0].as_str().and_then(|time| time.parse().ok()).unwrap_or(0);
-            lines.push((time, vec![timestamp::show(time), labels.clone(), text(&entry[1])]));
+            lines.push((time, vec![timestamp::show(time), text(&entry[1]), labels.clone()]));
         }
     }
     lines.sort_by_key(|(time, _)| *time);
     let rows = lines.into_iter().map(|(_, row)| row).collect();
-    Table { columns: vec!["time", "stream", "line"], rows }
+    Table { columns: vec!["time", "line", "stream"], rows }
 }
 
 fn values(one: &Value) -> &[Value] {
@@ -222,9 +222,9 @@ mod tests {
                 {"stream":{"a":"2"},"values":[["1000000000","early"]]}]}}"#,
             false,
             &[
-                "time                      stream   line",
-                r#"1970-01-01T00:00:01.000Z  {a="2"}  early"#,
-                r#"1970-01-01T00:00:02.000Z  {a="1"}  late\u{1b}[31m"#,
+                "time                      line            stream",
+                r#"1970-01-01T00:00:01.000Z  early           {a="2"}"#,
+                r#"1970-01-01T00:00:02.000Z  late\u{1b}[31m  {a="1"}"#,
             ],
         );
     }

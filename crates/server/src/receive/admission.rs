@@ -26,6 +26,8 @@ const SHARE: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Admission {
     bytes: Arc<Semaphore>,
+    /// All of `bytes`, in units.
+    units: usize,
     /// One permit per request being stored.
     pub(crate) slots: Arc<Semaphore>,
 }
@@ -41,10 +43,23 @@ impl Admission {
     /// A budget for a server that may use this much memory.
     pub(crate) fn new(memory_bytes: u64) -> Self {
         let units = usize::try_from(memory_bytes / SHARE).unwrap_or(usize::MAX) / UNIT;
+        let units = units.min(Semaphore::MAX_PERMITS);
         Admission {
-            bytes: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            bytes: Arc::new(Semaphore::new(units)),
+            units,
             slots: Arc::new(Semaphore::new(SLOTS)),
         }
+    }
+
+    /// Bytes reserved for requests in flight, and bytes that may be.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let free = self.bytes.available_permits();
+        (self.units.saturating_sub(free) * UNIT, self.units * UNIT)
+    }
+
+    /// Requests being stored.
+    pub(crate) fn storing(&self) -> usize {
+        SLOTS - self.slots.available_permits().min(SLOTS)
     }
 
     /// Reads a body of at most `max` bytes; `declared` is its length, if the client said.

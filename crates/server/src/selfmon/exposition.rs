@@ -18,6 +18,7 @@ pub(crate) fn exposition(state: &AppState) -> String {
     page.sample("trefoil_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     process(&mut page, state);
     receive(&mut page, &state.counters, state.pipeline.delta_series());
+    in_flight(&mut page, state);
     store(&mut page, &stats);
     queries(&mut page, &state.counters);
     page.0
@@ -116,6 +117,19 @@ fn receive(page: &mut Page, counters: &Counters, delta_series: usize) {
     }
     let help = "Series with delta temporality whose running totals are kept.";
     page.single("trefoil_delta_series", "gauge", help, delta_series);
+}
+
+fn in_flight(page: &mut Page, state: &AppState) {
+    let (used, limit) = state.admission.bytes();
+    let help = "Memory reserved for requests in flight.";
+    page.single("trefoil_receive_in_flight_bytes", "gauge", help, used);
+    let help = "Memory that requests in flight may have; past it they are told to come back.";
+    page.single("trefoil_receive_in_flight_limit_bytes", "gauge", help, limit);
+    let help = "Requests that are being decoded or wait for the disk.";
+    page.single("trefoil_receive_storing_requests", "gauge", help, state.admission.storing());
+    let (running, waiting) = state.queries_now();
+    page.single("trefoil_queries_running", "gauge", "Queries that run.", running);
+    page.single("trefoil_queries_waiting", "gauge", "Queries that wait to run.", waiting);
 }
 
 fn store(page: &mut Page, stats: &Stats) {
