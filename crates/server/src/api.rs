@@ -267,6 +267,8 @@ pub(crate) fn router(state: &Arc<AppState>) -> Router {
         .merge(health::routes())
         .merge(web::routes(state.config.ui_dir.clone()))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
+        // Clients of Prometheus look at its root to see whether it is there.
+        .route("/prometheus/", get(|| async { Redirect::temporary("/ui/") }))
         .fallback(receive::not_found)
         .with_state(Arc::clone(state));
     allow_origins(router, &state.config.cors_origins)

@@ -1,5 +1,6 @@
 """The real binary, on free ports, with a data directory of its own."""
 
+import os
 import pathlib
 
 import pytest
@@ -29,8 +30,6 @@ def server(start):
 @pytest.fixture(scope="session")
 def shared():
     """Reference data that lies beside the checkout and is not part of it."""
-    import os
-
     default = pathlib.Path(__file__).resolve().parents[4] / "shared"
     folder = pathlib.Path(os.environ.get("TREFOIL_SHARED", default))
     if not folder.is_dir():

@@ -1,5 +1,6 @@
 """Log records from the official SDK come back through Loki's API."""
 
+import json
 import logging
 import time
 
@@ -90,8 +91,6 @@ def test_times_to_the_nanosecond_and_structured_bodies(server, provider):
         )
     found = lines(server, '{service_name="checkout"}')
     assert [time - at for time, _, _ in found] == [0, 1, 2, 3]
-    import json
-
     assert found[0][1] == "text"
     assert json.loads(found[1][1]) == bodies[1]
     assert found[2][1] == "42" and found[3][1] == "true"

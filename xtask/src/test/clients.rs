@@ -19,7 +19,7 @@ pub(super) fn python() -> Verdict {
         Err(why) => return Verdict::CannotRun(why),
     };
     let mut command = Command::new(interpreter);
-    command.args(["-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-q", "-rs"]);
+    command.args(["-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-rs"]);
     command.arg(&folder).current_dir(&folder).env("PROMTOOL", promtool);
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     against_server(&mut command)

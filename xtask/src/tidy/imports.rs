@@ -59,7 +59,7 @@ const BANS: &[Ban] = &[
     },
     Ban {
         room: "crates/server/src/api",
-        words: &[".append("],
+        words: &["store.append("],
         reason: "the APIs read; writing goes through the pipeline",
     },
     Ban {

@@ -3,6 +3,7 @@
 
 mod binary;
 mod command_line;
+mod demo;
 mod grpc;
 mod hostile;
 mod kill;
