@@ -27,10 +27,20 @@ export const place = signal(typeof location === 'undefined' ? { path: '', query:
 export const now = signal(Date.now());
 
 /** Texts of the range as the URL has them. */
-export const rangeText = computed(() => ({ from: place.value.query.from || 'now-1h', to: place.value.query.to || 'now' }));
+export const rangeText = computed(() => ({ from: place.value.query.from || 'now-15m', to: place.value.query.to || 'now' }));
 
 /** The range in Unix milliseconds. */
 export const range = computed(() => resolve(rangeText.value.from, rangeText.value.to, now.value, utc.value));
+
+/** Pages that move on by themselves unless told otherwise: what they show is not read line by line. */
+const MOVING = ['', 'services', 'map'];
+
+/** Seconds between refreshes by themselves, 0 for none. */
+export const every = computed(() => {
+  const chosen = place.value.query.refresh;
+  if (chosen !== undefined) return Number(chosen) || 0;
+  return rangeText.value.to === 'now' && MOVING.includes(place.value.path.split('/')[0]) ? 10 : 0;
+});
 
 /** The service everything is narrowed to, or ''. */
 export const scope = computed(() => place.value.query.service || '');
@@ -106,7 +116,7 @@ export function start() {
   let timer = 0;
   effect(() => {
     clearInterval(timer);
-    const seconds = Number(place.value.query.refresh) || 0;
+    const seconds = every.value;
     if (seconds > 0) timer = setInterval(() => { if (!document.hidden) refresh(); }, seconds * 1000);
   });
 }

@@ -62,12 +62,12 @@ function Drawing({ map, seconds }) {
   const height = place_.height + PAD * 2 + 20;
   return html`<div class="map" tabindex="0" aria-label="Service map; the table has the same"><svg width=${width} height=${height} viewBox=${`${-PAD} ${-PAD - 10} ${width} ${height}`} role="group" aria-label="Service map">
     <defs>${['', ' err'].map((kind) => html`<marker id=${`arrow${kind.trim()}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path class=${`arrow${kind}`} d="M0 0L8 4L0 8z"/></marker>`)}</defs>
-    ${map.edges.map((e) => h(Edge, { e, place: place_, busiest, seconds }))}
+    ${map.edges.map((e) => h(Edge, { e, place: place_, busiest, seconds, near: fanOut(map, e) }))}
     ${map.nodes.map((n) => h(Node, { n, place: place_, seconds }))}</svg></div>`;
 }
 
-/** @param {{ e: import('../types/api.d.ts').MapEdge, place: import('../lib/layers.js').Layout, busiest: number, seconds: number }} props */
-function Edge({ e, place: at, busiest, seconds }) {
+/** @param {{ e: import('../types/api.d.ts').MapEdge, place: import('../lib/layers.js').Layout, busiest: number, seconds: number, near: number }} props */
+function Edge({ e, place: at, busiest, seconds, near: share }) {
   const a = at.nodes.get(e.from);
   const b = at.nodes.get(e.to);
   if (!a || !b) return null;
@@ -83,8 +83,18 @@ function Edge({ e, place: at, busiest, seconds }) {
     : back ? `M${x1} ${y1}C${x1} ${y1 - 44} ${x2} ${y2 - 44} ${x2} ${y2}` : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
   const label = `${rate(e.requests / seconds)} · ${duration(e.p95_ns)}${failed ? ` · ✕ ${percent(e.errors, e.requests)}` : ''}`;
   return html`<g><path class=${failed ? 'edge err' : 'edge'} d=${d} stroke-width=${thick} marker-end=${`url(#arrow${failed ? 'err' : ''})`}><title>${`${e.from} → ${e.to}: ${label}`}</title></path>
-    ${e.from !== e.to && html`<text class="edge-label" text-anchor="middle" x=${(x1 + x2) / 2} y=${(y1 + y2) / 2 - (back ? 34 : 5)}>${rate(e.requests / seconds)}${failed ? ` ✕ ${percent(e.errors, e.requests)}` : ''}</text>`}</g>`;
+    ${e.from !== e.to && html`<text class="edge-label" text-anchor="middle" x=${x1 + (x2 - x1) * share} y=${back ? (y1 + y2) / 2 - 34 : y1 + (y2 - y1) * bent(share) - 5}>${rate(e.requests / seconds)}${failed ? ` ✕ ${percent(e.errors, e.requests)}` : ''}</text>`}</g>`;
 }
+
+/** Where a label stands along its edge: away from the end that more edges share. @param {ServiceMap} map @param {import('../types/api.d.ts').MapEdge} e */
+function fanOut(map, e) {
+  const out = map.edges.filter((other) => other.from === e.from).length;
+  const into = map.edges.filter((other) => other.to === e.to).length;
+  return out > into ? 0.66 : into > out ? 0.34 : 0.5;
+}
+
+/** How far down an edge is at a share of its way right: its curve is flat at both ends. @param {number} x */
+const bent = (x) => x * x * (3 - 2 * x);
 
 const SIGNS = { service: '', database: '⛁ ', queue: '☰ ', external: '↗ ' };
 

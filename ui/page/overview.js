@@ -109,10 +109,10 @@ function Errors({ errors }) {
   return html`<h2>Errors <span class="dim">new first</span></h2>
   <table><thead><tr><th>Message</th><th>Service</th><th class="num">Count</th><th class="num">Last</th></tr></thead>
   <tbody>${errors.map((e) => html`<tr>
-    <td style="overflow-wrap:anywhere">${e.fresh && html`<span class="chip bad">new</span> `}<a href=${e.trace_id
+    <td><div class="message">${e.fresh && html`<span class="chip bad">new</span>`}<a href=${e.trace_id
       ? href(`trace/${e.trace_id}`, { span: e.span_id })
       : href('logs', { q: `{service_name="${e.service}"} |= ${JSON.stringify(e.message.slice(0, 80))}` })}
-      title=${e.trace_id ? 'The latest trace' : 'The log lines'}>${e.message}</a> <span class="tag">${e.source}</span></td>
+      title=${e.trace_id ? 'The latest trace' : 'The log lines'}>${e.message}</a><span class="tag">${e.source}</span></div></td>
     <td>${h(Service, { name: e.service, color: e.color })}</td>
     <td class="num">${number(e.count)}</td>
     <td class="num dim" title=${`first ${dateTime(e.first_ms, utc.value)}`}>${ago(e.last_ms, now.value)}</td></tr>`)}</tbody></table>`;

@@ -31,7 +31,7 @@ export function Page() {
   const q = typed || (scope.value ? `{ resource.service.name = ${quote(scope.value)} }` : '');
   const r = range.value;
   const limit = Number(query.limit) || LIMIT;
-  const answer = useAnswer(`traces ${q} ${r.from} ${r.to} ${limit}`, (abort) => api.traces(q || '{ }', r, limit, abort));
+  const answer = useAnswer(`traces ${q} ${r.from} ${r.to} ${limit} ${query.sort === 'new'}`, (abort) => api.traces(q || '{ }', r, limit, query.sort === 'new' ? 'new' : '', abort));
   const { data, error } = answer;
   const sort = SORTS[query.sort ?? ''] ?? SORTS[''];
   const list = useMemo(() => [...(data?.traces ?? [])].sort(sort.by), [data, sort]);
@@ -60,6 +60,7 @@ export function Page() {
         ${Object.entries(SORTS).map(([id, { name }]) => html`<option value=${id}>${name}</option>`)}</select></label>
     </div>
     ${h(Progress, { answer })}
+    ${data && h(Count, { found: list.length, more: data.more, limit })}
     ${data && h(Partial, { why: data.partial })}
     ${data && list.length > 0 && h(Scatter, { traces: list, from: r.from, to: r.to, open: (/** @type {Hit} */ t) => go(open(t)) })}
     ${data && (list.length === 0 ? h(None, { q }) : html`<table class=${error ? 'dimmed' : ''}>
@@ -74,14 +75,20 @@ export function Page() {
         <td class="num">${number(t.spans)}${t.matched && t.matched < t.spans ? html`<span class="dim" title="matched the query"> (${number(t.matched)})</span>` : ''}</td>
         <td class=${t.errors ? 'num error-text' : 'num'}>${number(t.errors)}</td>
         <td class="clip" style="max-width:260px">${t.services.map((s) => html`<span class=${`dot c${s.color % 8}`} title=${`${s.name}: ${s.spans} spans`}></span>`)}<span class="dim">${t.services.map((s) => s.name).join(', ')}</span></td>
-      </tr>`)}</tbody></table>
-      ${list.length >= limit && html`<p class="row"><span class="chip">the newest ${number(limit)} that match</span><button class="small" onClick=${() => set({ limit: limit * 2 }, true)}>Load ${limit * 2}</button></p>`}`)}
+      </tr>`)}</tbody></table>`)}
   </div>`;
 }
 
-/** The address of a trace, at the span that matched. @param {Hit} t */
+/** @param {{ found: number, more: string, limit: number }} props */
+function Count({ found, more, limit }) {
+  if (!found) return null;
+  return html`<div class="row"><span class="chip">${more || `${number(found)} traces`}</span>
+    ${more && limit < 3200 && html`<button class="small" onClick=${() => set({ limit: limit * 4 }, true)}>Load ${number(limit * 4)}</button>`}</div>`;
+}
+
+/** The address of a trace: at the span that was asked for, unless the trace has errors to open at. @param {Hit} t */
 function open(t) {
-  return href(`trace/${t.trace_id}`);
+  return href(`trace/${t.trace_id}`, { span: place.value.query.q && !t.errors ? t.span_id : '' });
 }
 
 /** @param {Hit} t */

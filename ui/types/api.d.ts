@@ -87,6 +87,8 @@ export interface TraceSearch {
   query: string;
   translated: boolean;
   traces: TraceHit[];
+  /** Which these are of how many, or empty if they are all that match. */
+  more: string;
   partial: Partial_;
 }
 

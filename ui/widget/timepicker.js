@@ -6,10 +6,10 @@ import { h, html } from '../lib/html.js';
 import { useKeys } from '../lib/keymap.js';
 import { describe, parseRange, shift } from '../lib/time.js';
 import { utc } from '../prefs.js';
-import { now, place, range, rangeText, refresh, set, setRange } from '../url.js';
+import { every, now, range, rangeText, refresh, set, setRange } from '../url.js';
 
 const PRESETS = ['5m', '15m', '1h', '3h', '6h', '12h', '1d', '3d', '7d'];
-const REFRESH = [['', 'off'], ['5', '5 s'], ['10', '10 s'], ['30', '30 s'], ['60', '1 m']];
+const REFRESH = [['0', 'off'], ['5', '5 s'], ['10', '10 s'], ['30', '30 s'], ['60', '1 m']];
 
 export function TimePicker() {
   const [open, setOpen] = useState(false);
@@ -44,9 +44,9 @@ export function TimePicker() {
       title=${`${dateTime(range.value.from, utc.value)} → ${dateTime(range.value.to, utc.value)}`}>${label}${utc.value && ' UTC'}</button>
     <button class="icon" title="On half a screen (t →)" aria-label="Forward in time" onClick=${moved(0.5, 1)}>›</button>
     <button class="icon" title="Zoom out (t -)" aria-label="Zoom out" onClick=${moved(0, 2)}>⊖</button>
-    <select class="refresh" aria-label="Refresh by itself" title="Refresh by itself" value=${place.value.query.refresh ?? ''}
+    <select class="refresh" aria-label="Refresh by itself" title="Refresh by itself" value=${String(every.value)}
       onChange=${(/** @type {any} */ e) => set({ refresh: e.target.value }, true)}>
-      ${REFRESH.map(([value, name]) => html`<option value=${value}>${value ? `every ${name}` : 'refresh off'}</option>`)}
+      ${REFRESH.map(([value, name]) => html`<option value=${value}>${value === '0' ? 'refresh off' : `every ${name}`}</option>`)}
     </select>
     <button class="icon" title="Refresh (r)" aria-label="Refresh" onClick=${refresh}>⟳</button>
     ${open && h(Choice, { close: () => setOpen(false) })}

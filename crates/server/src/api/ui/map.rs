@@ -133,7 +133,15 @@ fn build(snapshot: &Snapshot, limits: &Limits<'_>, window: Window) -> Result<Map
     if seen.len() >= SPANS_MAX && budget.partial.is_empty() {
         budget.partial = format!("drawn from {SPANS_MAX} spans; choose a shorter range");
     }
-    let edges = edges(&seen, &owners);
+    let known = |name: &str| services.names.iter().position(|other| other == name);
+    let ends: Vec<End> = (0..)
+        .zip(&outside)
+        .map(|(number, (name, _))| match known(name) {
+            Some(service) => (false, u32::try_from(service).unwrap_or(u32::MAX)),
+            None => (true, number),
+        })
+        .collect();
+    let edges = edges(&seen, &owners, &ends);
     let mut map = assemble(&services, nodes, &outside, edges);
     map.partial = budget.finish(limits.tally);
     Ok(map)
@@ -142,7 +150,8 @@ fn build(snapshot: &Snapshot, limits: &Limits<'_>, window: Window) -> Result<Map
 /// Where an edge ends: a service or something outside.
 type End = (bool, u32);
 
-fn edges(seen: &[Seen], owners: &HashMap<Key, u32>) -> HashMap<(u32, End), Counts> {
+/// `ends` says what each peer that a client names is: one of our services, or outside.
+fn edges(seen: &[Seen], owners: &HashMap<Key, u32>, ends: &[End]) -> HashMap<(u32, End), Counts> {
     let mut edges: HashMap<(u32, End), Counts> = HashMap::new();
     let mut answered: HashSet<Key> = HashSet::new();
     for span in seen {
@@ -157,7 +166,8 @@ fn edges(seen: &[Seen], owners: &HashMap<Key, u32>) -> HashMap<(u32, End), Count
     }
     // A client span that a service answered is that edge already.
     for span in seen.iter().filter(|s| s.outside > 0 && !answered.contains(&s.key)) {
-        let edge = edges.entry((span.service, (true, span.outside - 1))).or_default();
+        let Some(end) = ends.get(span.outside as usize - 1) else { continue };
+        let edge = edges.entry((span.service, *end)).or_default();
         edge.add(span.failed, span.duration_ns);
     }
     edges

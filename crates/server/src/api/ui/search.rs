@@ -15,12 +15,17 @@ use crate::api::{Api, AppState};
 /// Traces of one answer.
 const LIMIT_MAX: usize = 5000;
 const LIMIT: usize = 200;
+/// So many times the limit are looked at to choose the failed and slow ones from.
+const POOL: usize = 5;
 
 #[derive(Deserialize)]
 pub(super) struct Params {
     #[serde(default)]
     q: String,
     limit: Option<usize>,
+    /// `new`: the newest. Else of many the failed ones, then the slowest.
+    #[serde(default)]
+    first: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,6 +35,7 @@ struct Found {
     /// Whether it is a translation of what was typed.
     translated: bool,
     traces: Vec<Hit>,
+    more: String,
     partial: String,
 }
 
@@ -67,23 +73,43 @@ pub(super) async fn get(
             let text = plain::translate(&params.q)?;
             let query = traceql::parse(&text)?;
             let range = window.range();
+            let limit = params.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+            let newest = params.first == "new";
+            let pool = if newest { limit } else { limit * POOL };
             let search = SearchParams {
                 start_ns: range.start_ns,
                 end_ns: range.end_ns,
-                limit: params.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX),
+                limit: pool,
                 spans_per_spanset: 1,
             };
             let found = traceql::search(snapshot, &query, &search, limits)?;
-            let hits = found.traces.into_iter().map(|trace| hit(trace, &asked));
+            let mut traces: Vec<Hit> = found.traces.into_iter().map(|t| hit(t, &asked)).collect();
+            let more = choose(&mut traces, limit, pool, newest);
             Ok::<_, Error>(Found {
                 translated: !params.q.trim().is_empty() && text != params.q.trim(),
                 query: text,
-                traces: hits.collect(),
+                traces,
+                more,
                 partial: found.partial.unwrap_or_default(),
             })
         })
         .await;
     answer(&headers, result)
+}
+
+/// Cuts to the limit: the failed ones, then the slowest, or the newest. Says what was cut.
+fn choose(traces: &mut Vec<Hit>, limit: usize, pool: usize, newest: bool) -> String {
+    let found = traces.len();
+    if !newest {
+        traces.sort_by_key(|t| (t.errors == 0, std::cmp::Reverse(t.duration_ns)));
+    }
+    traces.truncate(limit);
+    let of = if found == pool { format!("the newest {found}") } else { found.to_string() };
+    match (found > limit, newest) {
+        (true, _) => format!("{limit} of {of}: the failed ones, then the slowest"),
+        (false, true) if found == pool => of,
+        (false, _) => String::new(),
+    }
 }
 
 fn hit(trace: TraceSummary, state: &AppState) -> Hit {
@@ -109,5 +135,37 @@ fn hit(trace: TraceSummary, state: &AppState) -> Hit {
         matched: trace.spansets.iter().map(|set| set.matched).sum(),
         span_id: first.map(|span| hex(&span.span_id)).unwrap_or_default(),
         services,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_traces_the_failed_and_then_the_slowest_are_kept() {
+        let hit = |n: u64, errors| Hit {
+            trace_id: n.to_string(),
+            root_service: String::new(),
+            root_name: String::new(),
+            start_ms: 0,
+            duration_ns: n,
+            spans: 1,
+            errors,
+            matched: 1,
+            span_id: String::new(),
+            services: Vec::new(),
+        };
+        let cut = |limit, pool, newest| {
+            let mut all = vec![hit(1, 1), hit(5, 0), hit(2, 3), hit(9, 0), hit(3, 0)];
+            let more = choose(&mut all, limit, pool, newest);
+            (all.iter().map(|trace| trace.duration_ns).collect::<Vec<_>>(), more)
+        };
+        let (kept, more) = cut(3, 5, false);
+        assert_eq!(kept, [2, 1, 9]);
+        assert_eq!(more, "3 of the newest 5: the failed ones, then the slowest");
+        assert_eq!(cut(3, 15, false).1, "3 of 5: the failed ones, then the slowest");
+        assert_eq!(cut(9, 45, false).1, "");
+        assert_eq!(cut(5, 5, true), (vec![1, 5, 2, 9, 3], "the newest 5".to_owned()));
     }
 }

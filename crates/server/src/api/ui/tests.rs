@@ -72,6 +72,13 @@ fn shop() -> Store {
     batch.span(checkout, scope, &query);
     let orphan = Span { trace_id: [7; 16], ..span(5, 9, "late", SpanKind::Internal, at) };
     batch.span(checkout, scope, &orphan);
+    // Names a service we know, which did not answer.
+    let refused = Span {
+        trace_id: [7; 16],
+        attributes: vec![attribute("peer.service", "gateway")],
+        ..span(7, 5, "call back", SpanKind::Client, at)
+    };
+    batch.span(checkout, scope, &refused);
     let old =
         Span { trace_id: [8; 16], ..span(6, 0, "POST /order", SpanKind::Server, FROM - 60_000) };
     batch.span(gateway, scope, &old);
@@ -156,7 +163,12 @@ async fn the_map_joins_services_by_parent_links_and_names_the_database() {
         .iter()
         .map(|e| format!("{} {} {} {}", e["from"], e["to"], e["requests"], e["errors"]))
         .collect();
-    assert_eq!(edges, [r#""checkout" "postgresql o" 1 0"#, r#""gateway" "checkout" 1 1"#]);
+    let want = [
+        r#""checkout" "gateway" 1 0"#,
+        r#""checkout" "postgresql o" 1 0"#,
+        r#""gateway" "checkout" 1 1"#,
+    ];
+    assert_eq!(edges, want);
 }
 
 #[tokio::test]
@@ -165,7 +177,7 @@ async fn a_service_over_time_with_its_operations_and_instances() {
     assert_eq!(column(&service["operations"], "name"), ["Place"]);
     assert_eq!(column(&service["operations"], "errors"), [json!(1)]);
     assert_eq!(column(&service["instances"], "instance"), ["checkout-1"]);
-    assert_eq!(column(&service["instances"], "spans"), [json!(3)]);
+    assert_eq!(column(&service["instances"], "spans"), [json!(4)]);
     let requests: Vec<u64> =
         service["requests"].as_array().unwrap().iter().filter_map(Json::as_u64).collect();
     assert_eq!((requests.len(), requests.iter().sum::<u64>()), (90, 1));
@@ -221,7 +233,7 @@ async fn a_trace_in_columns_with_parents_and_log_counts() {
     assert_eq!(trace["start_ns"], format!("{}000000", TO - 60_000));
     assert_eq!(column(&trace["services"], "name"), ["gateway", "checkout"]);
     let (_, orphan) = ask("/ui/api/trace/07070707070707070707070707070707").await;
-    assert_eq!(orphan["parent"], json!([-2]));
+    assert_eq!(orphan["parent"], json!([-2, 0]));
 }
 
 #[tokio::test]
