@@ -108,6 +108,7 @@ pub fn instant(
     lookback_ms: i64,
     limits: &Limits<'_>,
 ) -> Result<Answer> {
+    check_time(time_ms)?;
     let steps = Steps::one(time_ms);
     let mut ev = Evaluator::new(snapshot, limits, lookback_ms, steps, false);
     let root = expr.root.unparen();
@@ -152,6 +153,8 @@ pub fn range(
     if step_ms <= 0 || end_ms < start_ms {
         return Err(Error::bad(0..0, "the step must be positive and the end not before the start"));
     }
+    check_time(start_ms)?;
+    check_time(end_ms)?;
     let count = usize::try_from(end_ms.saturating_sub(start_ms) / step_ms).unwrap_or(usize::MAX);
     if count >= limits.samples_max {
         return Err(Error::limit(format!("the range has {count} steps: use a greater step")));
@@ -169,6 +172,15 @@ pub fn range(
     let mut out: Vec<AnswerSeries> = series.iter().map(|one| over_time(one, steps)).collect();
     out.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(answer(&ev, expr, AnswerValue::Matrix(out)))
+}
+
+/// Times are kept well within i64 milliseconds, so that no offset or range can overflow.
+fn check_time(time_ms: i64) -> Result<()> {
+    const TIME_MAX_MS: u64 = 9_000_000_000_000_000;
+    if time_ms.unsigned_abs() > TIME_MAX_MS {
+        return Err(Error::bad(0..0, format!("time of {time_ms} ms is out of range")));
+    }
+    Ok(())
 }
 
 fn answer(ev: &Evaluator<'_>, expr: &Expr, value: AnswerValue) -> Answer {

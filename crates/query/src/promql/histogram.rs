@@ -78,8 +78,11 @@ pub(crate) fn exponential_bound(index: i32, schema: i8) -> f64 {
 pub(crate) fn bounds(h: &Histogram, index: i32) -> (f64, f64) {
     if is_custom(h) {
         let at = |i: i32| usize::try_from(i).ok().and_then(|i| h.custom_values.get(i)).copied();
-        let lower =
-            if index == 0 { f64::NEG_INFINITY } else { at(index - 1).unwrap_or(f64::INFINITY) };
+        let lower = if index == 0 {
+            f64::NEG_INFINITY
+        } else {
+            at(index.saturating_sub(1)).unwrap_or(f64::INFINITY)
+        };
         return (lower, at(index).unwrap_or(f64::INFINITY));
     }
     (exponential_bound(index.saturating_sub(1), h.schema), exponential_bound(index, h.schema))

@@ -50,6 +50,14 @@ impl Notes {
         }
     }
 
+    /// Takes over another's notes.
+    pub(crate) fn append(&mut self, other: &mut Notes) {
+        other.seen.clear();
+        for note in other.order.drain(..) {
+            self.add(note.level, note.at, note.text);
+        }
+    }
+
     /// All notes of a level with their positions in `text`.
     pub(crate) fn render(&self, level: Level, text: &str) -> Vec<String> {
         let word = match level {

@@ -15,7 +15,7 @@ use super::column::{Cell, Column, Steps, is_present};
 use super::eval::{Evaluator, Sink};
 use super::functions::Func;
 use super::notes::{Notes, for_metric};
-use super::selector::{drop_stale, fetch};
+use super::selector::{ColumnOf, columns, drop_stale};
 use crate::error::{Error, Result};
 pub(crate) use over_time::{invalid_quantile, quantile};
 
@@ -62,6 +62,8 @@ pub(crate) fn takes(function: Func) -> bool {
 /// The samples of a series that a window shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<'a> {
+    /// The metric's name, for notes.
+    pub(crate) name: &'a str,
     /// Exclusive start of the range, Unix milliseconds.
     pub(crate) start_ms: i64,
     /// Inclusive end of the range.
@@ -77,10 +79,10 @@ pub(crate) struct Window<'a> {
 
 /// One call while it runs.
 #[derive(Debug)]
-pub(crate) struct Roller<'a> {
+pub(crate) struct Roller {
     pub(crate) function: Func,
     /// Scalar arguments per step.
-    scalars: Vec<Vec<f64>>,
+    scalars: Arc<[Vec<f64>]>,
     /// Where the range argument starts in the text.
     pub(crate) at: usize,
     /// Where the first argument starts in the text.
@@ -89,7 +91,8 @@ pub(crate) struct Roller<'a> {
     lookback_ms: i64,
     /// For sorting and the like.
     scratch: Vec<f64>,
-    pub(crate) name: &'a str,
+    /// For each sample, how many resets there were up to it.
+    resets: Vec<u32>,
 }
 
 /// Where in the sample lists the window of the current step lies.
@@ -134,13 +137,13 @@ pub(crate) fn stream(
     check_factors(function, &scalars)?;
     let mut roller = Roller {
         function,
-        scalars,
+        scalars: scalars.into(),
         at: arg.span.start,
         first_at: call.args[0].span.start,
         edge: Edge::Plain,
         lookback_ms: ev.lookback_ms,
         scratch: Vec::new(),
-        name: "",
+        resets: Vec::new(),
     };
     let keeps_name = matches!(function, Func::LastOverTime | Func::FirstOverTime);
     match &arg.unparen().kind {
@@ -174,21 +177,24 @@ fn matrix_windows(
     ev: &mut Evaluator<'_>,
     matrix: &Matrix,
     steps: Steps,
-    roller: &Roller<'_>,
+    roller: &Roller,
     drop_name: bool,
     sink: Sink<'_>,
 ) -> Result<()> {
     let range_ms = ev.range_ms(&matrix.range)?;
     let refs = ev.shifted(&matrix.selector.shift, steps)?;
     let (before, after) = roller.margins();
-    let mut column = Column::default();
-    let mut work = roller.again();
-    let start = refs.start_ms - range_ms - before + 1;
-    fetch(ev, &matrix.selector, start, refs.last() + after, &mut |ev, labels, samples| {
-        drop_stale(samples);
-        column.reset(steps.count);
-        slide(&mut ev.notes, &mut work, labels, samples, refs, steps, range_ms, &mut column);
-        sink(ev, labels, drop_name, &mut column)
+    let times = (refs.start_ms - range_ms - before + 1, refs.last() + after);
+    let worker = || -> ColumnOf {
+        let mut roller = roller.again();
+        Box::new(move |notes, labels, samples, column| {
+            drop_stale(samples);
+            column.reset(steps.count);
+            slide(notes, &mut roller, labels, samples, refs, steps, range_ms, column);
+        })
+    };
+    columns(ev, &matrix.selector, times, &worker, &mut |ev, labels, column| {
+        sink(ev, labels, drop_name, column)
     })
 }
 
@@ -196,7 +202,7 @@ fn subquery_windows(
     ev: &mut Evaluator<'_>,
     subquery: &Subquery,
     steps: Steps,
-    roller: &Roller<'_>,
+    roller: &Roller,
     drop_name: bool,
     sink: Sink<'_>,
 ) -> Result<()> {
@@ -264,7 +270,7 @@ fn samples_of(column: &Column, steps: Steps, samples: &mut Samples) {
 #[allow(clippy::too_many_arguments)] // One loop; a struct for it would only move the list.
 fn slide(
     notes: &mut Notes,
-    roller: &mut Roller<'_>,
+    roller: &mut Roller,
     labels: &Labels,
     samples: &Samples,
     refs: Steps,
@@ -272,9 +278,14 @@ fn slide(
     range_ms: i64,
     column: &mut Column,
 ) {
-    let mut named = Roller { name: labels.metric_name().unwrap_or(""), ..roller.again() };
-    std::mem::swap(&mut named.scratch, &mut roller.scratch);
-    let (before, after) = named.margins();
+    let name = labels.metric_name().unwrap_or("");
+    let plain_floats = roller.edge == Edge::Plain
+        && samples.histograms.is_empty()
+        && samples.float_starts_ms.is_empty();
+    if plain_floats && matches!(roller.function, Func::Rate | Func::Increase | Func::Delta) {
+        return rate::of_floats(notes, roller, name, samples, refs, range_ms, column);
+    }
+    let (before, after) = roller.margins();
     let (mut floats, mut histograms) = (Bounds::default(), Bounds::default());
     for (i, end_ms) in refs.times().enumerate() {
         let start_ms = end_ms - range_ms;
@@ -284,6 +295,7 @@ fn slide(
             continue;
         }
         let window = Window {
+            name,
             start_ms,
             end_ms,
             float_times: floats.of(&samples.float_times_ms),
@@ -293,25 +305,24 @@ fn slide(
             histogram_starts: histograms.of(&samples.histogram_starts_ms),
             histograms: histograms.of(&samples.histograms),
         };
-        if let Some(cell) = named.roll(notes, &window, i, steps.time(i)) {
+        if let Some(cell) = roller.roll(notes, &window, i, steps.time(i)) {
             column.set(i, cell);
         }
     }
-    std::mem::swap(&mut named.scratch, &mut roller.scratch);
 }
 
-impl Roller<'_> {
-    /// The same call for another series.
-    fn again(&self) -> Roller<'static> {
+impl Roller {
+    /// The same call for another thread.
+    fn again(&self) -> Roller {
         Roller {
             function: self.function,
-            scalars: self.scalars.clone(),
+            scalars: Arc::clone(&self.scalars),
             at: self.at,
             first_at: self.first_at,
             edge: self.edge,
             lookback_ms: self.lookback_ms,
             scratch: Vec::new(),
-            name: "",
+            resets: Vec::new(),
         }
     }
 
@@ -349,7 +360,7 @@ impl Roller<'_> {
             Func::Deriv | Func::PredictLinear | Func::DoubleExponentialSmoothing => {
                 let value = regression::regress(self, w, step, time_ms);
                 if !w.histograms.is_empty() && !w.floats.is_empty() {
-                    self.histograms_ignored(notes);
+                    self.histograms_ignored(notes, w.name);
                 }
                 value.map(Cell::Float)
             }
@@ -357,32 +368,29 @@ impl Roller<'_> {
         }
     }
 
-    fn mixed(&self, notes: &mut Notes) {
-        notes.warn(self.at, for_metric("encountered a mix of histograms and floats", self.name));
+    fn mixed(&self, notes: &mut Notes, name: &str) {
+        notes.warn(self.at, for_metric("encountered a mix of histograms and floats", name));
     }
 
-    fn mixed_schemas(&self, notes: &mut Notes) {
+    fn mixed_schemas(&self, notes: &mut Notes, name: &str) {
         notes.warn(
             self.at,
             for_metric(
                 "vector contains a mix of histograms with exponential and custom buckets schemas",
-                self.name,
+                name,
             ),
         );
     }
 
-    fn histograms_ignored(&self, notes: &mut Notes) {
+    fn histograms_ignored(&self, notes: &mut Notes, name: &str) {
         notes.info(
             self.at,
-            for_metric(
-                "ignored histograms in a range containing both floats and histograms",
-                self.name,
-            ),
+            for_metric("ignored histograms in a range containing both floats and histograms", name),
         );
     }
 
-    fn not_a(&self, notes: &mut Notes, what: &str) {
-        let name = super::print::quote(self.name);
+    fn not_a(&self, notes: &mut Notes, name: &str, what: &str) {
+        let name = super::print::quote(name);
         notes.warn(self.at, format!("this native histogram metric is not a {what}: {name}"));
     }
 

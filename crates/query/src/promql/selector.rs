@@ -4,14 +4,64 @@
 use std::sync::Arc;
 
 use trefoil_store::model::{CounterReset, Histogram, is_stale};
-use trefoil_store::{Labels, Samples, TimeRange};
+use trefoil_store::{Labels, Samples, Series, Snapshot, Tally, TimeRange};
 
 use super::ast::{Edge, Node, Selector};
 use super::column::{Column, Steps};
 use super::eval::{Evaluator, Sink};
 use super::histogram::counts_fell;
+use super::notes::Notes;
 use super::rollup::extended;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// What reading samples needs of a query; threads share it.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    snapshot: &'a Snapshot,
+    tally: &'a Tally,
+    lookback_ms: i64,
+    stats_only: bool,
+    start_ms: i64,
+    end_ms: i64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(ev: &Evaluator<'a>, (start_ms, end_ms): (i64, i64)) -> Reader<'a> {
+        Reader {
+            snapshot: ev.snapshot,
+            tally: ev.limits.tally,
+            lookback_ms: ev.lookback_ms,
+            stats_only: ev.stats_only,
+            start_ms,
+            end_ms,
+        }
+    }
+
+    fn series(&self, selector: &Selector) -> Result<Vec<Series>> {
+        let range = TimeRange::from_ms(self.start_ms, self.end_ms);
+        Ok(self.snapshot.series(&selector.matchers, range, self.tally)?)
+    }
+
+    fn read(&self, series: &Series, samples: &mut Samples) -> Result<()> {
+        let range = TimeRange::from_ms(self.start_ms, self.end_ms);
+        self.snapshot.samples(series, range, samples, self.tally)?;
+        if !samples.histograms.is_empty() {
+            let before = self.just_before(series)?;
+            tell_resets(samples, before, self.stats_only);
+        }
+        Ok(())
+    }
+
+    /// The samples shortly before: whether the first histogram of a window follows a
+    /// reset depends on them.
+    fn just_before(&self, series: &Series) -> Result<Samples> {
+        let (start, end) = (self.start_ms - self.lookback_ms, self.start_ms - 1);
+        let mut before = Samples::default();
+        let range = TimeRange::from_ms(start, end);
+        self.snapshot.samples(series, range, &mut before, self.tally)?;
+        Ok(before)
+    }
+}
 
 /// Hands out every matching series with its samples between two times, both included.
 /// Staleness markers are still among them. The buffer is reused.
@@ -22,36 +72,92 @@ pub(crate) fn fetch(
     end_ms: i64,
     each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Samples) -> Result<()>,
 ) -> Result<()> {
-    let range = TimeRange::from_ms(start_ms, end_ms);
-    let tally = ev.limits.tally;
-    let series = ev.snapshot.series(&selector.matchers, range, tally)?;
+    let reader = Reader::new(ev, (start_ms, end_ms));
     let mut samples = Samples::default();
-    for one in &series {
-        ev.snapshot.samples(one, range, &mut samples, tally)?;
-        if samples.floats.is_empty() && samples.histograms.is_empty() {
-            continue;
+    for series in &reader.series(selector)? {
+        reader.read(series, &mut samples)?;
+        if !samples.floats.is_empty() || !samples.histograms.is_empty() {
+            each(ev, &series.labels, &mut samples)?;
         }
-        if !samples.histograms.is_empty() {
-            let before = histograms_before(ev, one, start_ms)?;
-            tell_resets(&mut samples, before, ev.stats_only);
-        }
-        each(ev, &one.labels, &mut samples)?;
     }
     Ok(())
 }
 
-/// The newest histogram shortly before a time: whether the first one of a window follows
-/// a reset depends on it.
-fn histograms_before(
-    ev: &Evaluator<'_>,
-    series: &trefoil_store::Series,
-    start_ms: i64,
-) -> Result<Samples> {
-    let range =
-        TimeRange::from_ms(start_ms.saturating_sub(ev.lookback_ms), start_ms.saturating_sub(1));
-    let mut before = Samples::default();
-    ev.snapshot.samples(series, range, &mut before, ev.limits.tally)?;
-    Ok(before)
+/// Makes a column of a series' samples.
+pub(crate) type ColumnOf = Box<dyn FnMut(&mut Notes, &Labels, &mut Samples, &mut Column) + Send>;
+
+/// Series that one thread works off before its columns are handed on: small enough for
+/// the columns to stay in the cache, large enough to make starting a thread worth it.
+const BLOCK: usize = 512;
+
+/// As [`fetch`], but hands out a column of each series. Where there are many series,
+/// several threads make them, each with a `worker` of its own; the order stays.
+pub(crate) fn columns(
+    ev: &mut Evaluator<'_>,
+    selector: &Selector,
+    times: (i64, i64),
+    worker: &(dyn Fn() -> ColumnOf + Sync),
+    each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Column) -> Result<()>,
+) -> Result<()> {
+    let reader = Reader::new(ev, times);
+    let series = reader.series(selector)?;
+    let threads = ev.limits.threads.clamp(1, series.len().div_ceil(BLOCK).max(1));
+    let mut blocks: Vec<Block> = (0..threads).map(|_| Block::new(worker())).collect();
+    for round in series.chunks(BLOCK * threads) {
+        run_blocks(&mut blocks, &reader, round)?;
+        for (block, part) in blocks.iter_mut().zip(round.chunks(BLOCK)) {
+            ev.notes.append(&mut block.notes);
+            for (one, column) in part.iter().zip(&mut block.columns) {
+                each(ev, &one.labels, column)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_blocks(blocks: &mut [Block], reader: &Reader<'_>, round: &[Series]) -> Result<()> {
+    let mut work: Vec<_> = blocks.iter_mut().zip(round.chunks(BLOCK)).collect();
+    let Some((mine, part)) = work.pop() else {
+        return Ok(());
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = work
+            .into_iter()
+            .map(|(block, part)| scope.spawn(move || block.run(reader, part)))
+            .collect();
+        let mut result = mine.run(reader, part);
+        for other in others {
+            let done = other.join().unwrap_or_else(|_| {
+                Err(Error::execution("a thread of the query failed; the server's log says where"))
+            });
+            result = result.and(done);
+        }
+        result
+    })
+}
+
+/// What one thread makes at a time.
+struct Block {
+    worker: ColumnOf,
+    samples: Samples,
+    columns: Vec<Column>,
+    notes: Notes,
+}
+
+impl Block {
+    fn new(worker: ColumnOf) -> Block {
+        let (samples, notes) = (Samples::default(), Notes::default());
+        Block { worker, samples, columns: Vec::new(), notes }
+    }
+
+    fn run(&mut self, reader: &Reader<'_>, series: &[Series]) -> Result<()> {
+        self.columns.resize_with(series.len().max(self.columns.len()), Column::default);
+        for (one, column) in series.iter().zip(&mut self.columns) {
+            reader.read(one, &mut self.samples)?;
+            (self.worker)(&mut self.notes, &one.labels, &mut self.samples, column);
+        }
+        Ok(())
+    }
 }
 
 /// Says of each histogram whether a counter reset came before it, where the sender did
@@ -96,15 +202,17 @@ pub(crate) fn stream(
 ) -> Result<()> {
     let refs = ev.shifted(&selector.shift, steps)?;
     let lookback = ev.lookback_ms;
-    let mut column = Column::default();
     if selector.edge == Edge::Smoothed {
         return extended::smoothed_instant(ev, node, selector, refs, sink);
     }
-    fetch(ev, selector, refs.start_ms - lookback + 1, refs.last(), &mut |ev, labels, samples| {
-        column.reset(refs.count);
-        fill(&mut column, samples, refs, lookback);
-        sink(ev, labels, false, &mut column)
-    })
+    let times = (refs.start_ms - lookback + 1, refs.last());
+    let worker = || -> ColumnOf {
+        Box::new(move |_, _, samples, column| {
+            column.reset(refs.count);
+            fill(column, samples, refs, lookback);
+        })
+    };
+    columns(ev, selector, times, &worker, &mut |ev, labels, column| sink(ev, labels, false, column))
 }
 
 /// For each reference time the newest sample not older than the lookback, unless that is

@@ -120,8 +120,8 @@ impl Parser<'_> {
             return Err(self.unexpected("@ modifier", "timestamp"));
         };
         let ms = if negative { -seconds } else { seconds } * 1e3;
-        // The limits of what i64 milliseconds hold, with room for offsets.
-        if !ms.is_finite() || ms.abs() >= 9e18 {
+        // Well within i64 milliseconds, so that no offset or range can overflow them.
+        if !ms.is_finite() || ms.abs() >= 9e15 {
             return Err(Error::bad(span, "timestamp out of bounds for @ modifier"));
         }
         Ok(At::Time(ms.round() as i64))

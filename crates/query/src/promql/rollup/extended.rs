@@ -21,7 +21,7 @@ use super::{Roller, Window, rate};
 use crate::error::Result;
 
 /// The function's value for a window that also shows samples around the range.
-pub(super) fn roll(notes: &mut Notes, roller: &Roller<'_>, w: &Window<'_>) -> Option<Cell> {
+pub(super) fn roll(notes: &mut Notes, roller: &Roller, w: &Window<'_>) -> Option<Cell> {
     match roller.function {
         Func::Resets => Some(Cell::Float(rate::resets(&anchored(w)?))),
         Func::Changes => Some(Cell::Float(rate::changes(&anchored(w)?))),
@@ -56,13 +56,13 @@ fn anchored<'a>(w: &Window<'a>) -> Option<Window<'a>> {
 }
 
 /// `rate`, `increase`, `delta`.
-fn difference(notes: &mut Notes, roller: &Roller<'_>, w: &Window<'_>) -> Option<Cell> {
+fn difference(notes: &mut Notes, roller: &Roller, w: &Window<'_>) -> Option<Cell> {
     let is_counter = roller.function != Func::Delta;
     let smoothed = roller.edge == Edge::Smoothed;
     let shown = if smoothed { *w } else { anchored(w)? };
     let times = match (shown.floats.is_empty(), shown.histograms.is_empty()) {
         (false, false) => {
-            roller.mixed(notes);
+            roller.mixed(notes, w.name);
             return None;
         }
         (false, true) => shown.float_times,
@@ -79,7 +79,7 @@ fn difference(notes: &mut Notes, roller: &Roller<'_>, w: &Window<'_>) -> Option<
         }))
     } else {
         if is_counter {
-            rate::not_named_as_counter(notes, roller);
+            rate::not_named_as_counter(notes, roller, w.name);
         }
         let change = float_change(&shown, edges, is_counter);
         Cell::Float(if roller.function == Func::Rate {
@@ -162,7 +162,7 @@ fn float_change(w: &Window<'_>, edges: Edges, is_counter: bool) -> f64 {
 
 fn histogram_change(
     notes: &mut Notes,
-    roller: &Roller<'_>,
+    roller: &Roller,
     w: &Window<'_>,
     edges: Edges,
     is_counter: bool,
@@ -172,13 +172,13 @@ fn histogram_change(
     let used = &all[edges.left.0..=last];
     let gauges = used.iter().filter(|h| h.counter_reset == CounterReset::Gauge).count();
     if is_counter && gauges > 0 {
-        roller.not_a(notes, "counter");
+        roller.not_a(notes, w.name, "counter");
     }
     if !is_counter && gauges < used.len() {
-        roller.not_a(notes, "gauge");
+        roller.not_a(notes, w.name, "gauge");
     }
     if used.iter().any(|h| is_custom(h) != is_custom(&used[0])) {
-        roller.mixed_schemas(notes);
+        roller.mixed_schemas(notes, w.name);
         return None;
     }
     let (change, reconciled) = histogram_difference(all, edges, is_counter).ok()?;

@@ -11,7 +11,7 @@ use super::{Roller, Window};
 /// The function's value for a window.
 pub(super) fn roll(
     notes: &mut Notes,
-    roller: &mut Roller<'_>,
+    roller: &mut Roller,
     w: &Window<'_>,
     step: usize,
 ) -> Option<Cell> {
@@ -40,7 +40,7 @@ pub(super) fn roll(
                 return None;
             }
             if !w.histograms.is_empty() {
-                roller.histograms_ignored(notes);
+                roller.histograms_ignored(notes, w.name);
             }
             Cell::Float(of_floats(notes, roller, w, step)?)
         }
@@ -63,12 +63,7 @@ fn first_is_histogram(w: &Window<'_>) -> bool {
     }
 }
 
-fn of_floats(
-    notes: &mut Notes,
-    roller: &mut Roller<'_>,
-    w: &Window<'_>,
-    step: usize,
-) -> Option<f64> {
+fn of_floats(notes: &mut Notes, roller: &mut Roller, w: &Window<'_>, step: usize) -> Option<f64> {
     let values = w.floats;
     Some(match roller.function {
         Func::MinOverTime => values[extreme(values, |new, best| new < best)],
@@ -149,17 +144,17 @@ fn variance(values: &[f64]) -> f64 {
     (squares.0 + squares.1) / values.len() as f64
 }
 
-fn sum_or_mean(notes: &mut Notes, roller: &Roller<'_>, w: &Window<'_>) -> Option<Cell> {
+fn sum_or_mean(notes: &mut Notes, roller: &Roller, w: &Window<'_>) -> Option<Cell> {
     let mean = roller.function == Func::AvgOverTime;
     if w.histograms.is_empty() {
         return Some(Cell::Float(if mean { average(w.floats) } else { sum(w.floats) }));
     }
     if !w.floats.is_empty() {
-        roller.mixed(notes);
+        roller.mixed(notes, w.name);
         return None;
     }
     let Ok((histogram, reconciled, collided)) = histogram_sum(w, mean) else {
-        roller.mixed_schemas(notes);
+        roller.mixed_schemas(notes, w.name);
         return None;
     };
     if reconciled {

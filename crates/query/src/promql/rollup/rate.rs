@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use trefoil_store::Samples;
 use trefoil_store::model::{CounterReset, Histogram};
 
-use super::super::column::Cell;
+use super::super::column::{Cell, Column, Steps};
+use super::super::functions::Func;
 use super::super::histogram::accumulate::Accumulator;
 use super::super::histogram::{divide, equal, is_custom, is_reset, scale};
 use super::super::notes::Notes;
-use super::{Roller, Window};
+use super::{Bounds, Roller, Window};
 
 /// A sample's start time says when its counter began to count, if it lies before the
 /// sample.
@@ -41,14 +43,14 @@ fn overlaps(starts: &[i64], times: &[i64]) -> bool {
 /// The change over the range, extended to its edges.
 pub(super) fn extrapolated(
     notes: &mut Notes,
-    roller: &Roller<'_>,
+    roller: &Roller,
     w: &Window<'_>,
     is_counter: bool,
     is_rate: bool,
 ) -> Option<Cell> {
     let (times, starts) = match (w.floats.is_empty(), w.histograms.is_empty()) {
         (false, false) => {
-            roller.mixed(notes);
+            roller.mixed(notes, w.name);
             return None;
         }
         (false, true) => (w.float_times, w.float_starts),
@@ -60,14 +62,14 @@ pub(super) fn extrapolated(
         return None;
     }
     if overlaps(starts, times) {
-        let name = super::super::print::quote(roller.name);
+        let name = super::super::print::quote(w.name);
         notes.warn(
             roller.at,
             format!("sample has start time that overlaps with previous sample timestamp for metric {name}"),
         );
     }
     if is_counter && !w.floats.is_empty() {
-        not_named_as_counter(notes, roller);
+        not_named_as_counter(notes, roller, w.name);
     }
     let change = if w.floats.is_empty() {
         let change = histogram_change(notes, roller, w, starts, is_counter, from_start.is_some())?;
@@ -75,7 +77,21 @@ pub(super) fn extrapolated(
     } else {
         Change::Float(float_change(w, starts, is_counter, from_start.is_some()), w.floats[0])
     };
-    let mut factor = factor(&change, times, w, is_counter, from_start);
+    let (total, first) = match &change {
+        Change::Float(total, first) => (*total, *first),
+        Change::Histogram(total, first) => (total.count, *first),
+    };
+    let span = Sampled {
+        start_ms: w.start_ms,
+        end_ms: w.end_ms,
+        first_ms: times[0],
+        last_ms: times[times.len() - 1],
+        count: times.len(),
+    };
+    let mut factor = match from_start {
+        Some(start_ms) => span.factor_from(start_ms),
+        None => span.factor(is_counter.then_some((total, first))),
+    };
     if is_rate {
         factor /= (w.end_ms - w.start_ms) as f64 / 1e3;
     }
@@ -107,7 +123,7 @@ fn float_change(w: &Window<'_>, starts: &[i64], is_counter: bool, from_start: bo
 
 fn histogram_change(
     notes: &mut Notes,
-    roller: &Roller<'_>,
+    roller: &Roller,
     w: &Window<'_>,
     starts: &[i64],
     is_counter: bool,
@@ -117,11 +133,11 @@ fn histogram_change(
     let (first, last) = (&all[0], &all[all.len() - 1]);
     let gauge = |h: &Histogram| h.counter_reset == CounterReset::Gauge;
     if is_counter && all.iter().any(|h| gauge(h)) {
-        roller.not_a(notes, "counter");
+        roller.not_a(notes, w.name, "counter");
     }
     let gauges = gauge(first) && gauge(last);
     if !is_counter && !gauges {
-        roller.not_a(notes, "gauge");
+        roller.not_a(notes, w.name, "gauge");
     }
     let reset_at = |i: usize| {
         is_counter
@@ -133,7 +149,7 @@ fn histogram_change(
     let considered = if skip_first { &all[1..] } else { all };
     let checked = if is_counter { considered } else { &[Arc::clone(&all[0]), Arc::clone(last)] };
     if checked.iter().any(|h| is_custom(h) != is_custom(&considered[0])) {
-        roller.mixed_schemas(notes);
+        roller.mixed_schemas(notes, w.name);
         return None;
     }
     let mut change = Accumulator::of(last);
@@ -157,7 +173,7 @@ fn histogram_change(
         }
     }
     if !fits {
-        roller.mixed_schemas(notes);
+        roller.mixed_schemas(notes, w.name);
         return None;
     }
     if reconciled.0 {
@@ -171,53 +187,124 @@ fn histogram_change(
     Some(change)
 }
 
-/// How much of the range the samples stand for. They stand for up to half a sampling
-/// interval beyond the first and last one, or all the way to the edge if that is near;
-/// a counter is not extended to below zero; a known start needs no guess.
-fn factor(
-    change: &Change,
-    times: &[i64],
-    w: &Window<'_>,
-    is_counter: bool,
-    from_start: Option<i64>,
-) -> f64 {
-    let (first_t, last_t) = (times[0], times[times.len() - 1]);
-    let seconds = |ms: i64| ms as f64 / 1e3;
-    if times.len() < 2 {
-        return 1.0;
-    }
-    let between = seconds(last_t - first_t) / (times.len() - 1) as f64;
-    let near = between * 1.1;
-    let mut to_end = seconds(w.end_ms - last_t);
-    if to_end >= near {
-        to_end = between / 2.0;
-    }
-    if let Some(start) = from_start {
-        let sampled = seconds(last_t - start);
-        return (sampled + to_end) / sampled;
-    }
-    let sampled = seconds(last_t - first_t);
-    let mut to_start = seconds(first_t - w.start_ms);
-    if to_start >= near {
-        to_start = between / 2.0;
-    }
-    if is_counter {
-        let (total, first) = match change {
-            Change::Float(total, first) => (*total, *first),
-            Change::Histogram(total, first) => (total.count, *first),
-        };
-        if total > 0.0 && first >= 0.0 {
+/// Where in a range its samples lie.
+#[derive(Clone, Copy)]
+struct Sampled {
+    start_ms: i64,
+    end_ms: i64,
+    first_ms: i64,
+    last_ms: i64,
+    count: usize,
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1e3
+}
+
+impl Sampled {
+    /// How much more than between its samples a value changed in the range. Samples stand
+    /// for up to half a sampling interval beyond the first and last one, or all the way to
+    /// the edge if that is near. A counter, of which the total change and the first value
+    /// are given, is not extended to below zero.
+    fn factor(self, counter: Option<(f64, f64)>) -> f64 {
+        let sampled = seconds(self.last_ms - self.first_ms);
+        let between = sampled / (self.count - 1) as f64;
+        let mut to_start = seconds(self.first_ms - self.start_ms);
+        if to_start >= between * 1.1 {
+            to_start = between / 2.0;
+        }
+        if let Some((total, first)) = counter
+            && total > 0.0
+            && first >= 0.0
+        {
             to_start = to_start.min(sampled * (first / total));
         }
+        (sampled + to_start + self.to_end(between)) / sampled
     }
-    (sampled + to_start + to_end) / sampled
+
+    /// The same if it is known when the counter started, within the range.
+    fn factor_from(self, start_ms: i64) -> f64 {
+        if self.count < 2 {
+            return 1.0;
+        }
+        let between = seconds(self.last_ms - self.first_ms) / (self.count - 1) as f64;
+        let sampled = seconds(self.last_ms - start_ms);
+        (sampled + self.to_end(between)) / sampled
+    }
+
+    fn to_end(self, between: f64) -> f64 {
+        let to_end = seconds(self.end_ms - self.last_ms);
+        if to_end >= between * 1.1 { between / 2.0 } else { to_end }
+    }
+}
+
+/// [`extrapolated`] for a series of nothing but floats without start times, which most
+/// are: resets are counted once, and a window without any needs only its two ends.
+pub(super) fn of_floats(
+    notes: &mut Notes,
+    roller: &mut Roller,
+    name: &str,
+    samples: &Samples,
+    refs: Steps,
+    range_ms: i64,
+    column: &mut Column,
+) {
+    let (times, values) = (&samples.float_times_ms[..], &samples.floats[..]);
+    let is_counter = roller.function != Func::Delta;
+    let mut resets = std::mem::take(&mut roller.resets);
+    count_resets(values, &mut resets);
+    let range_s = if roller.function == Func::Rate { seconds(range_ms) } else { 1.0 };
+    let mut bounds = Bounds::default();
+    let mut any = false;
+    for (end_ms, out) in refs.times().zip(&mut column.floats) {
+        let start_ms = end_ms - range_ms;
+        bounds.slide(times, start_ms, end_ms);
+        if bounds.end - bounds.first < 2 {
+            any |= bounds.end > bounds.first;
+            continue;
+        }
+        let (first, last) = (bounds.first, bounds.end - 1);
+        let mut change = values[last] - values[first];
+        if is_counter && resets[first] != resets[last] {
+            for pair in values[first..=last].windows(2) {
+                if pair[1] < pair[0] {
+                    change += pair[0];
+                }
+            }
+        }
+        let span = Sampled {
+            start_ms,
+            end_ms,
+            first_ms: times[first],
+            last_ms: times[last],
+            count: bounds.end - bounds.first,
+        };
+        let factor = span.factor(is_counter.then_some((change, values[first])));
+        *out = change * (factor / range_s);
+        any = true;
+    }
+    roller.resets = resets;
+    if any && is_counter {
+        not_named_as_counter(notes, roller, name);
+    }
+}
+
+fn count_resets(values: &[f64], resets: &mut Vec<u32>) {
+    resets.clear();
+    let mut count = 0u32;
+    let mut before = f64::NEG_INFINITY;
+    resets.extend(values.iter().map(|value| {
+        count += u32::from(*value < before);
+        before = *value;
+        count
+    }));
 }
 
 /// Counters are named so; a remark if this one is not.
-pub(super) fn not_named_as_counter(notes: &mut Notes, roller: &Roller<'_>) {
+pub(super) fn not_named_as_counter(notes: &mut Notes, roller: &Roller, name: &str) {
     let suffixes = ["_total", "_sum", "_count", "_bucket"];
-    if !roller.name.is_empty() && !suffixes.iter().any(|s| roller.name.ends_with(s)) {
-        let name = super::super::print::quote(roller.name);
+    if !name.is_empty() && !suffixes.iter().any(|s| name.ends_with(s)) {
+        let name = super::super::print::quote(name);
         notes.info(
             roller.at,
             format!(
@@ -230,7 +317,7 @@ pub(super) fn not_named_as_counter(notes: &mut Notes, roller: &Roller<'_>) {
 /// The change between the last two samples.
 pub(super) fn last_two(
     notes: &mut Notes,
-    roller: &Roller<'_>,
+    roller: &Roller,
     w: &Window<'_>,
     is_rate: bool,
 ) -> Option<Cell> {
@@ -251,12 +338,12 @@ pub(super) fn last_two(
         (Cell::Histogram(before), Cell::Histogram(last)) => {
             let i = w.histograms.len() - 1;
             let proven = start_proves_reset(w.histogram_starts, w.histogram_times, i);
-            let change = histogram_step(notes, roller, &before, &last, is_rate, proven)?;
+            let change = histogram_step(notes, roller, w, &before, &last, is_rate, proven)?;
             let change = if is_rate { divide(&change, seconds) } else { change };
             Some(Cell::Histogram(Arc::new(change)))
         }
         _ => {
-            roller.mixed(notes);
+            roller.mixed(notes, w.name);
             None
         }
     }
@@ -264,7 +351,8 @@ pub(super) fn last_two(
 
 fn histogram_step(
     notes: &mut Notes,
-    roller: &Roller<'_>,
+    roller: &Roller,
+    w: &Window<'_>,
     before: &Histogram,
     last: &Histogram,
     is_rate: bool,
@@ -273,10 +361,10 @@ fn histogram_step(
     let gauges =
         [before, last].into_iter().filter(|h| h.counter_reset == CounterReset::Gauge).count();
     if is_rate && gauges > 0 {
-        roller.not_a(notes, "counter");
+        roller.not_a(notes, w.name, "counter");
     }
     if !is_rate && gauges < 2 {
-        roller.not_a(notes, "gauge");
+        roller.not_a(notes, w.name, "gauge");
     }
     let mut change = Accumulator::of(last);
     if !(is_rate && (proven_reset || is_reset(last, before))) {
@@ -284,7 +372,7 @@ fn histogram_step(
             Ok(true) => roller.reconciled(notes, "subtraction"),
             Ok(false) => {}
             Err(_) => {
-                roller.mixed_schemas(notes);
+                roller.mixed_schemas(notes, w.name);
                 return None;
             }
         }

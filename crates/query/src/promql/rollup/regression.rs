@@ -5,12 +5,7 @@ use super::super::histogram::accumulate::kahan_add;
 use super::{Roller, Window};
 
 /// The function's value for a window with at least two floats.
-pub(super) fn regress(
-    roller: &Roller<'_>,
-    w: &Window<'_>,
-    step: usize,
-    time_ms: i64,
-) -> Option<f64> {
+pub(super) fn regress(roller: &Roller, w: &Window<'_>, step: usize, time_ms: i64) -> Option<f64> {
     if w.floats.len() < 2 {
         return None;
     }
