@@ -199,6 +199,11 @@ impl Strings {
         if self.codes.is_empty() { row } else { self.codes.get(row).map_or(0, |&c| c as usize) }
     }
 
+    /// How many distinct strings there are at most.
+    pub(crate) fn distinct_len(&self) -> usize {
+        self.places.len()
+    }
+
     /// A distinct string by its number.
     pub(crate) fn distinct<'a>(&self, block: &'a [u8], code: usize) -> &'a [u8] {
         let Some(&(at, len)) = self.places.get(code) else { return b"" };

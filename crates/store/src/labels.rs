@@ -1,5 +1,6 @@
 //! A set of labels in one allocation.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -92,6 +93,13 @@ impl Labels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Sets are looked up by their encoded form; hashing and equality are that of the bytes.
+impl Borrow<[u8]> for Labels {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

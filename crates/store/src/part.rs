@@ -28,7 +28,7 @@ mod trace_index;
 
 pub(crate) use set::PartSet;
 pub(crate) use tables::Owner;
-pub(crate) use trace_index::places;
+pub(crate) use trace_index::blocks_of;
 
 /// The last byte is the version of the format.
 const MAGIC: &[u8; 8] = b"TRFPART\x01";

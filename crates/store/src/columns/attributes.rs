@@ -176,6 +176,37 @@ impl Attributes {
             .collect()
     }
 
+    /// For each row `None` if it lacks the key, else what `test` says of its (first) value.
+    pub(crate) fn matching(
+        &self,
+        block: &[u8],
+        key: &str,
+        test: &dyn Fn(&Value<'_>) -> bool,
+    ) -> Vec<Option<bool>> {
+        let has_key = |column: &u32| {
+            let column = self.columns.get(*column as usize);
+            column.is_some_and(|c| text(block, c.key) == key)
+        };
+        let place = |shape: &Vec<u32>| shape.iter().position(has_key).map(|at| (at, shape[at]));
+        let places: Vec<Option<(usize, u32)>> = self.shapes.iter().map(place).collect();
+        // What is known of each distinct string of each column.
+        let mut known: Vec<Vec<Option<bool>>> = vec![Vec::new(); self.columns.len()];
+        let rows = self.row_shapes.iter().zip(&self.row_cells);
+        rows.map(|(&shape, &first)| {
+            let (at, column) = (*places.get(shape as usize)?)?;
+            let cell = *self.cells.get(first as usize + at)? as usize;
+            let values = self.columns.get(column as usize)?;
+            let Values::Strings(strings) = &values.values else {
+                return Some(test(&values.value(block, cell)));
+            };
+            let known = known.get_mut(column as usize)?;
+            known.resize(strings.distinct_len(), None);
+            let known = known.get_mut(strings.code(cell))?;
+            Some(*known.get_or_insert_with(|| test(&values.value(block, cell))))
+        })
+        .collect()
+    }
+
     fn cells_of(&self, row: usize) -> impl Iterator<Item = (&Column, usize)> {
         let shape = self.row_shapes.get(row).and_then(|&s| self.shapes.get(s as usize));
         let first = self.row_cells.get(row).map_or(0, |&c| c as usize);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::intern::Interner;
+use crate::intern::Seeded;
 use crate::labels::Labels;
 use crate::matcher::{MatchOp, Matcher};
 use crate::model::{Exemplar, Histogram, SampleValue};
@@ -14,7 +14,8 @@ use crate::snapshot::TimeRange;
 /// Metrics of one head.
 #[derive(Debug, Default)]
 pub(crate) struct MetricsHead {
-    by_labels: Interner,
+    by_labels: HashMap<Labels, u32, Seeded>,
+    label_bytes: usize,
     by_name: HashMap<Box<str>, Vec<u32>>,
     pub(crate) series: Vec<HeadSeries>,
     pub(crate) exemplars: Vec<HeadExemplar>,
@@ -62,26 +63,28 @@ pub(crate) struct HeadExemplar {
 
 impl MetricsHead {
     pub(crate) fn series(&mut self, labels: &[u8], resource: u32, scope: u32) -> Option<u32> {
-        let (index, new) = self.by_labels.insert(labels);
-        if new {
-            let labels = Labels::from_bytes(labels)?;
-            let name = labels.metric_name().unwrap_or("");
-            match self.by_name.get_mut(name) {
-                Some(list) => list.push(index),
-                None => drop(self.by_name.insert(name.into(), vec![index])),
-            }
-            self.series.push(HeadSeries {
-                labels,
-                resource,
-                scope,
-                floats: Vec::new(),
-                starts: Vec::new(),
-                histograms: Vec::new(),
-            });
-        } else {
+        if let Some(&index) = self.by_labels.get(labels) {
             let series = self.series.get_mut(index as usize)?;
             (series.resource, series.scope) = (resource, scope);
+            return Some(index);
         }
+        let index = u32::try_from(self.series.len()).ok()?;
+        let labels = Labels::from_bytes(labels)?;
+        let name = labels.metric_name().unwrap_or("");
+        match self.by_name.get_mut(name) {
+            Some(list) => list.push(index),
+            None => drop(self.by_name.insert(name.into(), vec![index])),
+        }
+        self.label_bytes += labels.as_bytes().len();
+        self.by_labels.insert(labels.clone(), index);
+        self.series.push(HeadSeries {
+            labels,
+            resource,
+            scope,
+            floats: Vec::new(),
+            starts: Vec::new(),
+            histograms: Vec::new(),
+        });
         Some(index)
     }
 
@@ -132,7 +135,7 @@ impl MetricsHead {
         // A vector has on average a quarter of its capacity to spare.
         let sample = size_of::<HeadFloat>() * 5 / 4;
         self.series.len() * (size_of::<HeadSeries>() + 48)
-            + self.by_labels.byte_len() * 2
+            + self.label_bytes
             + self.samples as usize * sample
             + self.histogram_bytes
             + self.exemplars.len() * 160

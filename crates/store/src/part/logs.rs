@@ -113,8 +113,7 @@ impl LogsWriter {
         self.min_ns = self.min_ns.min(time_ns);
         self.max_ns = self.max_ns.max(time_ns);
         self.rows += 1;
-        let place = (self.blocks.len() as u32, self.block.times.len() as u32);
-        self.traces.push(record.trace_id, place);
+        self.traces.push(record.trace_id, self.blocks.len() as u32);
         self.block.push(index, self.owners.insert(owner), record);
         if self.block.times.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
             self.end_block()?;

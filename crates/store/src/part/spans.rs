@@ -18,6 +18,8 @@ use crate::model::{Event, Link, Resource, Span, SpanId, StoredSpan, TraceId, Val
 use crate::row;
 use crate::vfs::Vfs;
 
+mod filter;
+
 /// A block is closed at this many rows or bytes, whichever comes first: a trace has its
 /// spans in many blocks, so a block is small enough to read for one span.
 const BLOCK_ROWS: usize = 2048;
@@ -124,8 +126,7 @@ impl SpansWriter {
         self.min_ns = self.min_ns.min(start_ns);
         self.max_ns = self.max_ns.max(start_ns);
         self.rows += 1;
-        let place = (self.blocks.len() as u32, self.block.starts.len() as u32);
-        self.traces.push(span.trace_id, place);
+        self.traces.push(span.trace_id, self.blocks.len() as u32);
         self.block.push(service, self.owners.insert(owner), span);
         if self.block.starts.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
             self.end_block()?;

@@ -14,7 +14,7 @@ use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::model::{Resource, Scope, StoredLog, TraceId, Value};
 use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
-use crate::part::{Signal, places};
+use crate::part::{Signal, blocks_of};
 use crate::row;
 use crate::scan::{self, Opening, Run};
 use crate::tally::Tally;
@@ -187,18 +187,17 @@ pub(super) fn of_trace(
     for part in &snapshot.parts.logs {
         let Some(index) = part.traces.block_of(trace) else { continue };
         let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
-        let places = places(&index, trace)
+        let blocks = blocks_of(&index, trace)
             .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
-        for (block, row) in places {
-            let Some(info) = part.blocks.get(block as usize) else { continue };
+        for info in blocks.iter().filter_map(|&block| part.blocks.get(block as usize)) {
             let Some(block) = snapshot.log_block(part, info, tally)? else { continue };
-            if block.trace_ids.get(row as usize) != Some(&trace) {
-                continue;
+            let ids = block.trace_ids.iter().enumerate();
+            for (row, _) in ids.filter(|(_, id)| **id == trace) {
+                let log = part.stored(&block, row);
+                let log = log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?;
+                tally.add(1, 0)?;
+                found.push(log.into_owned());
             }
-            let log = part.stored(&block, row as usize);
-            let log = log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?;
-            tally.add(1, 0)?;
-            found.push(log.into_owned());
         }
     }
     for view in &snapshot.heads {

@@ -13,7 +13,7 @@ use crate::filter::{Compare, Field, SpanFilter};
 use crate::head::{RowRef, clamp_time};
 use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
 use crate::part::spans::{SpanBlock, SpanBlockInfo, SpansPart};
-use crate::part::{Signal, places};
+use crate::part::{Signal, blocks_of};
 use crate::row;
 use crate::scan::{self, Opening, Run};
 use crate::tally::Tally;
@@ -32,7 +32,7 @@ pub(super) fn scan(
     for part in &snapshot.parts.spans {
         for info in &part.blocks {
             if range.overlaps((info.min_ns, info.max_ns)) && may_match(filter, info) {
-                runs.push(SpanRun::Part(PartSpans { snapshot, part, info, range, tally }));
+                runs.push(SpanRun::Part(PartSpans { snapshot, part, info, range, filter, tally }));
             } else {
                 tally.blocks_skipped.fetch_add(1, Relaxed);
             }
@@ -40,23 +40,20 @@ pub(super) fn scan(
     }
     runs.extend(heads.iter().map(SpanRun::Head));
     let mut account = Account::new(tally);
-    scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| {
-        let span = match open {
-            SpanOpen::Head(head) => {
-                let (span, bytes) = head.span(row)?;
-                account.add(bytes)?;
-                span
+    scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| match open {
+        SpanOpen::Head(head) => {
+            let (span, bytes) = head.span(row)?;
+            account.add(bytes)?;
+            if !filter.matches(&span.span, &span.resource) {
+                return Ok(ControlFlow::Continue(()));
             }
-            SpanOpen::Part(part, block) => {
-                account.add(0)?;
-                let span = part.stored(block, row as usize);
-                span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?
-            }
-        };
-        if !filter.matches(&span.span, &span.resource) {
-            return Ok(ControlFlow::Continue(()));
+            Ok(visit(&span))
         }
-        Ok(visit(&span))
+        SpanOpen::Part(part, block) => {
+            account.add(0)?;
+            let span = part.stored(block, row as usize);
+            Ok(visit(&span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?))
+        }
     })?;
     account.settle()
 }
@@ -103,20 +100,23 @@ struct PartSpans<'a> {
     part: &'a SpansPart,
     info: &'a SpanBlockInfo,
     range: TimeRange,
+    filter: &'a SpanFilter,
     tally: &'a Tally,
 }
 
 impl<'a> PartSpans<'a> {
-    /// Reads the block; the rows are those within the range. A damaged block has none.
+    /// Reads the block; the rows are those that satisfy the scan. A damaged block has none.
     fn open(&self) -> Result<Opening<SpanOpen<'a>>> {
         let Some(block) = self.snapshot.span_block(self.part, self.info, self.tally)? else {
             return Ok((SpanOpen::Part(self.part, Arc::new(SpanBlock::default())), Vec::new()));
         };
+        let matching = self.part.matching(&block, self.filter);
         let times = block.starts.iter().map(|&start| clamp_time(start)).enumerate();
-        let rows = times
-            .filter(|(_, time)| self.range.contains(*time))
+        let rows: Vec<(i64, u32)> = times
+            .filter(|(row, time)| matching[*row] && self.range.contains(*time))
             .map(|(row, time)| (time, row as u32))
             .collect();
+        self.tally.add((block.len() - rows.len()) as u64, 0)?;
         Ok((SpanOpen::Part(self.part, block), rows))
     }
 }
@@ -151,18 +151,17 @@ pub(super) fn of_trace(
     for part in &snapshot.parts.spans {
         let Some(index) = part.traces.block_of(trace) else { continue };
         let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
-        let places = places(&index, trace)
+        let blocks = blocks_of(&index, trace)
             .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
-        for (block, row) in places {
-            let Some(info) = part.blocks.get(block as usize) else { continue };
+        for info in blocks.iter().filter_map(|&block| part.blocks.get(block as usize)) {
             let Some(block) = snapshot.span_block(part, info, tally)? else { continue };
-            if block.trace_ids.get(row as usize) != Some(&trace) {
-                continue;
+            let ids = block.trace_ids.iter().enumerate();
+            for (row, _) in ids.filter(|(_, id)| **id == trace) {
+                let span = part.stored(&block, row);
+                let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
+                tally.add(1, 0)?;
+                found.push(span.into_owned());
             }
-            let span = part.stored(&block, row as usize);
-            let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
-            tally.add(1, 0)?;
-            found.push(span.into_owned());
         }
     }
     for view in &snapshot.heads {

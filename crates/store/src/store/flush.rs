@@ -68,7 +68,14 @@ impl Store {
         let since = *maintenance.head_since_ns.get_or_insert(now_ns);
         let old = pending && now_ns.saturating_sub(since) >= HEAD_AGE_MAX_NS;
         let large = self.counters.head_bytes.load(Relaxed) >= self.limits.head_bytes;
-        if old || large || frozen { self.flush_all(maintenance) } else { Ok(()) }
+        // Batches of many series with a sample each are long in the log and short in the
+        // head; replaying them all would make the next start slow.
+        let long = self.commit.wal_stats().0 >= self.limits.head_bytes * 2;
+        if old || large || (long && pending) || frozen {
+            self.flush_all(maintenance)
+        } else {
+            Ok(())
+        }
     }
 
     /// Flushes in the thread of an append when maintenance does not keep up.

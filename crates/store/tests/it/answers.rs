@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use trefoil_store::model::{
     Exemplar, Histogram, LogRecord, Metadata, MetricKind, STALE_NAN, Sample, SampleValue, Scope,
-    Value,
+    Span, SpanKind, StatusCode, Value,
 };
 use trefoil_store::{
     Batch, Compare, Error, Field, Labels, LineFilter, MatchOp, Matcher, Order, SpanFilter, Tally,
@@ -12,8 +12,8 @@ use trefoil_store::{
 };
 
 use crate::make::{
-    add_log, add_record, add_sample, add_span, float, read_logs, read_series, read_spans, service,
-    span, text,
+    add_log, add_record, add_sample, add_span, attribute, float, read_logs, read_series,
+    read_spans, service, span, text,
 };
 use crate::states::in_every_state;
 
@@ -172,11 +172,11 @@ fn log_records_keep_every_field() {
             observed_ns: 3,
             severity: 17,
             severity_text: Cow::Borrowed("Error"),
-            body: Value::Map(vec![crate::make::attribute(
+            body: Value::Map(vec![attribute(
                 "k",
                 Value::Array(vec![Value::Empty, Value::Double(0.5)]),
             )]),
-            attributes: vec![crate::make::attribute("a", Value::Bytes(Cow::Borrowed(&[0, 255])))],
+            attributes: vec![attribute("a", Value::Bytes(Cow::Borrowed(&[0, 255])))],
             dropped_attributes: 2,
             flags: 1,
             trace_id: [1; 16],
@@ -270,5 +270,102 @@ fn a_value_nested_too_deeply_is_refused_whole() {
         );
         assert!(matches!(store.append(&batch), Err(Error::LimitExceeded { .. })));
         assert!(read_logs(&store.snapshot(), &[], &[], TimeRange::ALL, Order::Any, 9).is_empty());
+    });
+}
+
+/// Spans whose fields differ in every way a filter can tell.
+fn varied_spans() -> Vec<(&'static str, Span<'static>)> {
+    let services = ["cart", "pay", ""];
+    let values = [
+        Value::Int(500),
+        Value::Double(500.0),
+        text("500"),
+        Value::Bool(true),
+        Value::Array(vec![Value::Int(1), Value::Int(500)]),
+        Value::Empty,
+    ];
+    let mut spans = Vec::new();
+    for n in 0..120u64 {
+        let mut one =
+            span(1, n as u8 + 1, 1_000 + n * 7, ["GET /a", "GET /b", "run"][n as usize % 3]);
+        one.end_ns = if n % 11 == 0 { 1 } else { one.start_ns + n * n };
+        one.kind = [SpanKind::Server, SpanKind::Client][n as usize % 2];
+        one.status = [StatusCode::Unset, StatusCode::Ok, StatusCode::Error][n as usize % 3];
+        one.status_message = if n % 4 == 0 { "bad".into() } else { "".into() };
+        if n % 5 != 0 {
+            one.attributes.push(attribute("code", values[n as usize % 6].clone()));
+        }
+        if n % 7 == 0 {
+            one.attributes.push(attribute("service.name", text("shadow")));
+            one.attributes.push(attribute("code", text("second")));
+        }
+        spans.push((services[n as usize % 3], one));
+    }
+    spans
+}
+
+#[test]
+fn s7_filters_find_the_same_spans_in_blocks_as_in_rows() {
+    use Compare::{Equal, Exists, Greater, GreaterEqual, Kind, Less, LessEqual, NotEqual, Status};
+    let regex = |p: &str| regex::Regex::new(p).unwrap();
+    let fields = [
+        Field::Name,
+        Field::Kind,
+        Field::Status,
+        Field::StatusMessage,
+        Field::Duration,
+        Field::Span("code".into()),
+        Field::Span("none".into()),
+        Field::Resource("service.name".into()),
+        Field::Any("service.name".into()),
+        Field::Any("code".into()),
+    ];
+    let compares = [
+        Equal(text("GET /a")),
+        Equal(text("cart")),
+        Equal(text("shadow")),
+        Equal(Value::Int(500)),
+        NotEqual(Value::Int(500)),
+        NotEqual(text("pay")),
+        Less(Value::Int(400)),
+        LessEqual(Value::Double(500.0)),
+        Greater(Value::Int(1_000)),
+        GreaterEqual(Value::Int(9_999_999)),
+        Compare::Regex(regex("GET .|ca.*")),
+        Compare::NotRegex(regex("GET")),
+        Kind(SpanKind::Client),
+        Status(StatusCode::Error),
+        Exists,
+    ];
+    let spans = varied_spans();
+    in_every_state(|store| {
+        for half in spans.chunks(60) {
+            let mut batch = Batch::new();
+            half.iter().for_each(|(service, span)| add_span(&mut batch, service, span));
+            store.append(&batch).unwrap();
+        }
+        let snapshot = store.snapshot();
+        let mut found_any = 0;
+        let mut check = |filter: SpanFilter| {
+            let anchored = filter.anchored();
+            let expect = spans.iter().filter(|(s, span)| anchored.matches(span, &service(s)));
+            let expect: Vec<u64> = expect.map(|(_, span)| span.start_ns).collect();
+            let found = read_spans(&snapshot, &filter, TimeRange::ALL, Order::Forward);
+            let found: Vec<u64> = found.iter().map(|s| s.span.start_ns).collect();
+            assert_eq!(found, expect, "{filter:?}");
+            found_any += usize::from(!found.is_empty());
+        };
+        let all: Vec<SpanFilter> = fields
+            .iter()
+            .flat_map(|f| compares.iter().map(|c| SpanFilter::Field(f.clone(), c.clone())))
+            .collect();
+        for (i, one) in all.iter().enumerate() {
+            let other = all[(i * 7 + 3) % all.len()].clone();
+            check(one.clone());
+            check(SpanFilter::Not(Box::new(one.clone())));
+            check(SpanFilter::And(vec![one.clone(), other.clone()]));
+            check(SpanFilter::Or(vec![one.clone(), SpanFilter::Not(Box::new(other))]));
+        }
+        assert!(found_any > 200, "{found_any}");
     });
 }
