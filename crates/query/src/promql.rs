@@ -286,3 +286,6 @@ fn range_vector(ev: &mut Evaluator<'_>, node: &Node, steps: Steps) -> Result<Vec
     out.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

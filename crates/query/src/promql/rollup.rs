@@ -193,7 +193,7 @@ fn matrix_windows(
             slide(notes, &mut roller, labels, samples, refs, steps, range_ms, column);
         })
     };
-    columns(ev, &matrix.selector, times, &worker, &mut |ev, labels, column| {
+    columns(ev, &matrix.selector, times, steps.count, &worker, &mut |ev, labels, column| {
         sink(ev, labels, drop_name, column)
     })
 }

@@ -86,9 +86,9 @@ pub(crate) fn fetch(
 /// Makes a column of a series' samples.
 pub(crate) type ColumnOf = Box<dyn FnMut(&mut Notes, &Labels, &mut Samples, &mut Column) + Send>;
 
-/// Series that one thread works off before its columns are handed on: small enough for
-/// the columns to stay in the cache, large enough to make starting a thread worth it.
-const BLOCK: usize = 512;
+/// Samples that one thread makes before its columns are handed on: few enough for them to
+/// stay in the cache, enough to make starting a thread worth it.
+const BLOCK_SAMPLES: usize = 128 << 10;
 
 /// As [`fetch`], but hands out a column of each series. Where there are many series,
 /// several threads make them, each with a `worker` of its own; the order stays.
@@ -96,16 +96,18 @@ pub(crate) fn columns(
     ev: &mut Evaluator<'_>,
     selector: &Selector,
     times: (i64, i64),
+    steps: usize,
     worker: &(dyn Fn() -> ColumnOf + Sync),
     each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Column) -> Result<()>,
 ) -> Result<()> {
     let reader = Reader::new(ev, times);
     let series = reader.series(selector)?;
-    let threads = ev.limits.threads.clamp(1, series.len().div_ceil(BLOCK).max(1));
+    let size = (BLOCK_SAMPLES / steps.max(1)).clamp(16, 4096);
+    let threads = ev.limits.threads.clamp(1, series.len().div_ceil(size).max(1));
     let mut blocks: Vec<Block> = (0..threads).map(|_| Block::new(worker())).collect();
-    for round in series.chunks(BLOCK * threads) {
-        run_blocks(&mut blocks, &reader, round)?;
-        for (block, part) in blocks.iter_mut().zip(round.chunks(BLOCK)) {
+    for round in series.chunks(size * threads) {
+        run_blocks(&mut blocks, &reader, round, size)?;
+        for (block, part) in blocks.iter_mut().zip(round.chunks(size)) {
             ev.notes.append(&mut block.notes);
             for (one, column) in part.iter().zip(&mut block.columns) {
                 each(ev, &one.labels, column)?;
@@ -115,8 +117,13 @@ pub(crate) fn columns(
     Ok(())
 }
 
-fn run_blocks(blocks: &mut [Block], reader: &Reader<'_>, round: &[Series]) -> Result<()> {
-    let mut work: Vec<_> = blocks.iter_mut().zip(round.chunks(BLOCK)).collect();
+fn run_blocks(
+    blocks: &mut [Block],
+    reader: &Reader<'_>,
+    round: &[Series],
+    size: usize,
+) -> Result<()> {
+    let mut work: Vec<_> = blocks.iter_mut().zip(round.chunks(size)).collect();
     let Some((mine, part)) = work.pop() else {
         return Ok(());
     };
@@ -212,7 +219,9 @@ pub(crate) fn stream(
             fill(column, samples, refs, lookback);
         })
     };
-    columns(ev, selector, times, &worker, &mut |ev, labels, column| sink(ev, labels, false, column))
+    columns(ev, selector, times, refs.count, &worker, &mut |ev, labels, column| {
+        sink(ev, labels, false, column)
+    })
 }
 
 /// For each reference time the newest sample not older than the lookback, unless that is

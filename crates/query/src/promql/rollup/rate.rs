@@ -197,19 +197,15 @@ struct Sampled {
     count: usize,
 }
 
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1e3
-}
-
 impl Sampled {
     /// How much more than between its samples a value changed in the range. Samples stand
     /// for up to half a sampling interval beyond the first and last one, or all the way to
     /// the edge if that is near. A counter, of which the total change and the first value
     /// are given, is not extended to below zero.
     fn factor(self, counter: Option<(f64, f64)>) -> f64 {
-        let sampled = seconds(self.last_ms - self.first_ms);
+        let sampled = (self.last_ms - self.first_ms) as f64;
         let between = sampled / (self.count - 1) as f64;
-        let mut to_start = seconds(self.first_ms - self.start_ms);
+        let mut to_start = (self.first_ms - self.start_ms) as f64;
         if to_start >= between * 1.1 {
             to_start = between / 2.0;
         }
@@ -227,13 +223,13 @@ impl Sampled {
         if self.count < 2 {
             return 1.0;
         }
-        let between = seconds(self.last_ms - self.first_ms) / (self.count - 1) as f64;
-        let sampled = seconds(self.last_ms - start_ms);
+        let between = (self.last_ms - self.first_ms) as f64 / (self.count - 1) as f64;
+        let sampled = (self.last_ms - start_ms) as f64;
         (sampled + self.to_end(between)) / sampled
     }
 
     fn to_end(self, between: f64) -> f64 {
-        let to_end = seconds(self.end_ms - self.last_ms);
+        let to_end = (self.end_ms - self.last_ms) as f64;
         if to_end >= between * 1.1 { between / 2.0 } else { to_end }
     }
 }
@@ -253,7 +249,7 @@ pub(super) fn of_floats(
     let is_counter = roller.function != Func::Delta;
     let mut resets = std::mem::take(&mut roller.resets);
     count_resets(values, &mut resets);
-    let range_s = if roller.function == Func::Rate { seconds(range_ms) } else { 1.0 };
+    let range_s = if roller.function == Func::Rate { range_ms as f64 / 1e3 } else { 1.0 };
     let mut bounds = Bounds::default();
     let mut any = false;
     for (end_ms, out) in refs.times().zip(&mut column.floats) {
