@@ -10,11 +10,15 @@
 /**
  * @typedef {object} Layout
  * @property {Map<string, Placed>} nodes
+ * @property {Map<string, { x: number, y: number }[]>} routes where long edges pass the columns between, by `edgeKey`
  * @property {number} width
  * @property {number} height
  */
 
 export const BOX = { width: 168, height: 46, gapX: 120, gapY: 22 };
+
+/** What a long edge takes of a column it passes. */
+const LANE = 8;
 
 /**
  * @param {string[]} names
@@ -27,22 +31,51 @@ export function layout(names, edges) {
   const layerOf = layers(names, acyclic(names, real));
   const columns = /** @type {string[][]} */ ([]);
   for (const name of names) (columns[layerOf.get(name) ?? 0] ??= []).push(name);
+  const { short, lanes } = split(real, layerOf, columns);
   const filled = columns.filter(Boolean);
-  order(filled, real);
-  const tallest = Math.max(1, ...filled.map((column) => column.length));
-  const height = tallest * (BOX.height + BOX.gapY) - BOX.gapY;
+  order(filled, short);
+  const tall = (/** @type {string} */ name) => (lanes.has(name) ? LANE : BOX.height);
+  const heights = filled.map((column) => column.reduce((sum, name) => sum + tall(name) + BOX.gapY, -BOX.gapY));
+  const height = Math.max(BOX.height, ...heights);
   const nodes = new Map();
+  const routes = /** @type {Layout['routes']} */ (new Map());
   filled.forEach((column, c) => {
-    const used = column.length * (BOX.height + BOX.gapY) - BOX.gapY;
-    column.forEach((name, r) => {
-      nodes.set(name, {
-        name,
-        x: c * (BOX.width + BOX.gapX),
-        y: (height - used) / 2 + r * (BOX.height + BOX.gapY),
-      });
-    });
+    let y = (height - heights[c]) / 2;
+    for (const name of column) {
+      const lane = lanes.get(name);
+      const x = c * (BOX.width + BOX.gapX);
+      if (lane) routes.set(lane, [...(routes.get(lane) ?? []), { x, y: y + LANE / 2 }]);
+      else nodes.set(name, { name, x, y });
+      y += tall(name) + BOX.gapY;
+    }
   });
-  return { nodes, width: Math.max(1, filled.length) * (BOX.width + BOX.gapX) - BOX.gapX, height };
+  return { nodes, routes, width: Math.max(1, filled.length) * (BOX.width + BOX.gapX) - BOX.gapX, height };
+}
+
+/** The name of an edge in `routes`. @param {{ from: string, to: string }} e */
+export const edgeKey = (e) => JSON.stringify([e.from, e.to]);
+
+/**
+ * Cuts edges that pass columns into pieces from one column to the next, and gives each a place
+ * in the columns it passes.
+ * @param {{ from: string, to: string }[]} edges @param {Map<string, number>} layerOf @param {string[][]} columns gets the places
+ */
+function split(edges, layerOf, columns) {
+  const short = /** @type {{ from: string, to: string }[]} */ ([]);
+  const lanes = /** @type {Map<string, string>} */ (new Map());
+  for (const edge of edges) {
+    const key = edgeKey(edge);
+    let before = edge.from;
+    for (let layer = (layerOf.get(edge.from) ?? 0) + 1; layer < (layerOf.get(edge.to) ?? 0); layer += 1) {
+      const name = `${key} ${layer}`;
+      lanes.set(name, key);
+      columns[layer].push(name);
+      short.push({ from: before, to: name });
+      before = name;
+    }
+    short.push({ from: before, to: edge.to });
+  }
+  return { short, lanes };
 }
 
 /**

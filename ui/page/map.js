@@ -5,7 +5,7 @@ import * as api from '../api.js';
 import { useAnswer } from '../ask.js';
 import { duration, number, percent, rate } from '../lib/format.js';
 import { h, html } from '../lib/html.js';
-import { BOX, layout } from '../lib/layers.js';
+import { BOX, edgeKey, layout } from '../lib/layers.js';
 import { href, place, range, scope, set } from '../url.js';
 import { Empty, Partial, Problem, Progress } from '../widget/states.js';
 
@@ -78,12 +78,28 @@ function Edge({ e, place: at, busiest, seconds, near: share }) {
   const y1 = a.y + (back ? 0 : BOX.height / 2);
   const x2 = b.x + (back ? BOX.width / 2 : 0);
   const y2 = b.y + (back ? 0 : BOX.height / 2);
-  const bend = Math.max(40, (x2 - x1) / 2);
+  const lanes = back ? [] : at.routes.get(edgeKey(e)) ?? [];
+  const next = lanes[0] ?? { x: x2, y: y2 };
   const d = e.from === e.to ? `M${a.x + 40} ${a.y}c-10 -26 40 -26 30 0`
-    : back ? `M${x1} ${y1}C${x1} ${y1 - 44} ${x2} ${y2 - 44} ${x2} ${y2}` : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+    : back ? `M${x1} ${y1}C${x1} ${y1 - 44} ${x2} ${y2 - 44} ${x2} ${y2}` : through(x1, y1, lanes, x2, y2);
   const label = `${rate(e.requests / seconds)} · ${duration(e.p95_ns)}${failed ? ` · ✕ ${percent(e.errors, e.requests)}` : ''}`;
   return html`<g><path class=${failed ? 'edge err' : 'edge'} d=${d} stroke-width=${thick} marker-end=${`url(#arrow${failed ? 'err' : ''})`}><title>${`${e.from} → ${e.to}: ${label}`}</title></path>
-    ${e.from !== e.to && html`<text class="edge-label" text-anchor="middle" x=${x1 + (x2 - x1) * share} y=${back ? (y1 + y2) / 2 - 34 : y1 + (y2 - y1) * bent(share) - 5}>${rate(e.requests / seconds)}${failed ? ` ✕ ${percent(e.errors, e.requests)}` : ''}</text>`}</g>`;
+    ${e.from !== e.to && html`<text class="edge-label" text-anchor="middle" x=${back ? (x1 + x2) / 2 : x1 + (next.x - x1) * share} y=${back ? (y1 + y2) / 2 - 34 : y1 + (next.y - y1) * bent(share) - 5}>${rate(e.requests / seconds)}${failed ? ` ✕ ${percent(e.errors, e.requests)}` : ''}</text>`}</g>`;
+}
+
+/** A curve from box to box, straight where it passes a column. @param {number} x1 @param {number} y1 @param {{ x: number, y: number }[]} lanes @param {number} x2 @param {number} y2 */
+function through(x1, y1, lanes, x2, y2) {
+  const curve = (/** @type {number} */ fromX, /** @type {number} */ fromY, /** @type {number} */ x, /** @type {number} */ y) => {
+    const bend = Math.max(30, (x - fromX) / 2);
+    return `C${fromX + bend} ${fromY} ${x - bend} ${y} ${x} ${y}`;
+  };
+  let d = `M${x1} ${y1}`;
+  let [x, y] = [x1, y1];
+  for (const lane of lanes) {
+    d += `${curve(x, y, lane.x, lane.y)}h${BOX.width}`;
+    [x, y] = [lane.x + BOX.width, lane.y];
+  }
+  return d + curve(x, y, x2, y2);
 }
 
 /** Where a label stands along its edge: away from the end that more edges share. @param {ServiceMap} map @param {import('../types/api.d.ts').MapEdge} e */

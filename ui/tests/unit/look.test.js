@@ -16,6 +16,14 @@ test('callers stand left of whom they call, and no boxes overlap', () => {
   }
 });
 
+test('an edge that passes a column gets a lane of its own there, clear of the boxes', () => {
+  const { nodes, routes } = layout(['a', 'b', 'c'], [['a', 'b'], ['b', 'c'], ['a', 'c']].map(([from, to]) => ({ from, to })));
+  const [lane] = routes.get('["a","c"]') ?? [];
+  const box = nodes.get('b');
+  assert.ok(lane && box && lane.x === box.x && (lane.y < box.y || lane.y > box.y + BOX.height), JSON.stringify({ lane, box }));
+  assert.equal(routes.size, 1);
+});
+
 test('circles, loops and unknown ends are survived', () => {
   const { nodes } = layout(['a', 'b', 'c'], [['a', 'b'], ['b', 'c'], ['c', 'a'], ['a', 'a'], ['a', 'gone']].map(([from, to]) => ({ from, to })));
   assert.equal(nodes.size, 3);

@@ -70,10 +70,13 @@ pub(super) async fn get(
     window: Window,
     headers: HeaderMap,
 ) -> Response {
-    let color = state.colors.place(&params.name);
+    let asked = Arc::clone(&state);
     let result = state
         .ask(Api::Ui, None, move |snapshot, limits| {
             let detail = build(snapshot, limits, window, &params.name)?;
+            // Only what has sent spans gets a colour of its own; a name in a URL does not.
+            let known = !detail.instances.is_empty();
+            let color = if known { asked.colors.place(&detail.name) } else { 0 };
             Ok(Detail { color, ..detail })
         })
         .await;

@@ -109,7 +109,11 @@ fn shop() -> Store {
 }
 
 async fn ask(path: &str) -> (StatusCode, Json) {
-    let app = crate::api::router(&AppState::for_tests(shop(), TO * 1_000_000));
+    ask_of(&AppState::for_tests(shop(), TO * 1_000_000), path).await
+}
+
+async fn ask_of(state: &Arc<AppState>, path: &str) -> (StatusCode, Json) {
+    let app = crate::api::router(state);
     let request = Request::get(path).body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     let status = response.status();
@@ -271,6 +275,17 @@ async fn metrics_have_type_and_services_and_exemplars_lead_to_traces() {
     assert_eq!(metric["services"], json!(["checkout"]));
     let exemplars = ok("exemplars?names=orders_total").await;
     assert_eq!(column(&exemplars["exemplars"], "trace_id"), [json!(TRACE)]);
+}
+
+#[tokio::test]
+async fn a_service_gets_a_colour_by_sending_spans_not_by_being_asked_for() {
+    let state = AppState::for_tests(shop(), TO * 1_000_000);
+    for name in ["nobody", "checkout"] {
+        let path = format!("/ui/api/service?name={name}&from={FROM}&to={TO}");
+        assert_eq!(ask_of(&state, &path).await.0, StatusCode::OK);
+    }
+    let (_, services) = ask_of(&state, "/ui/api/services").await;
+    assert_eq!(services["services"], json!([{ "name": "checkout", "color": 0 }]));
 }
 
 #[tokio::test]
