@@ -110,7 +110,7 @@ pub fn instant(
 ) -> Result<Answer> {
     check_time(time_ms)?;
     let steps = Steps::one(time_ms);
-    let mut ev = Evaluator::new(snapshot, limits, lookback_ms, steps, false);
+    let mut ev = Evaluator::new(snapshot, limits, lookback_ms, steps, time_ms, false);
     let root = expr.root.unparen();
     let value = if root.value_type() == Type::Matrix {
         AnswerValue::Matrix(range_vector(&mut ev, root, steps)?)
@@ -160,7 +160,7 @@ pub fn range(
         return Err(Error::limit(format!("the range has {count} steps: use a greater step")));
     }
     let steps = Steps { start_ms, step_ms, count: count + 1 };
-    let mut ev = Evaluator::new(snapshot, limits, lookback_ms, steps, true);
+    let mut ev = Evaluator::new(snapshot, limits, lookback_ms, steps, end_ms, true);
     let series = match ev.eval(&expr.root, steps)? {
         Value::Vector(series) => finish(&mut ev, series)?,
         Value::Scalar(floats) => {

@@ -27,6 +27,9 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     /// The steps of the whole query, for `step()`, `range()`, `@ start()`.
     pub(crate) query: Steps,
+    /// The end that was asked for; the last step is before it when the range is no whole
+    /// number of steps. `@ end()` and `range()` mean this one.
+    end_ms: i64,
     pub(crate) is_range: bool,
     pub(crate) notes: Notes,
     /// Whether only count and sum of histograms are asked for. Prometheus then finds
@@ -41,6 +44,7 @@ impl<'a> Evaluator<'a> {
         limits: &'a Limits<'a>,
         lookback_ms: i64,
         query: Steps,
+        end_ms: i64,
         is_range: bool,
     ) -> Self {
         Evaluator {
@@ -48,6 +52,7 @@ impl<'a> Evaluator<'a> {
             limits,
             lookback_ms,
             query,
+            end_ms,
             is_range,
             notes: Notes::default(),
             stats_only: false,
@@ -198,7 +203,7 @@ impl<'a> Evaluator<'a> {
         match span {
             Span::Literal { seconds, .. } => *seconds,
             Span::Step => self.query.step_ms as f64 / 1e3,
-            Span::Range => (self.query.last() - self.query.start_ms) as f64 / 1e3,
+            Span::Range => (self.end_ms - self.query.start_ms) as f64 / 1e3,
             Span::Negative(inner) => -self.span_seconds(inner),
             Span::Paren(inner) => self.span_seconds(inner),
             Span::Min(a, b) => self.span_seconds(a).min(self.span_seconds(b)),
@@ -239,7 +244,7 @@ impl<'a> Evaluator<'a> {
             None => return Ok(Steps { start_ms: steps.start_ms - offset, ..steps }),
             Some(At::Time(ms)) => ms,
             Some(At::Start) => self.query.start_ms,
-            Some(At::End) => self.query.last(),
+            Some(At::End) => self.end_ms,
         };
         Ok(Steps { start_ms: fixed.saturating_sub(offset), step_ms: 0, count: steps.count })
     }
