@@ -47,6 +47,11 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "loki_push" => loki_push(),
         "store_wal" => wal(),
         "store_parts" => (0..3).map(|part| vec![part, 0, 0, 0, 1]).collect(),
+        "query_run" => [RUN_PROMQL, PROMQL, RUN_LOGQL, LOGQL, RUN_TRACEQL, TRACEQL]
+            .iter()
+            .zip([0, 0, 1, 1, 2, 2])
+            .flat_map(|(texts, tag)| texts.iter().map(move |text| tagged(tag, text.as_bytes())))
+            .collect(),
         "promql" => texts(PROMQL),
         "logql" => texts(LOGQL),
         "traceql" => texts(TRACEQL),
@@ -300,4 +305,31 @@ const TRACEQL: &[&str] = &[
     r#"{ } | quantile_over_time(duration, .99, .9)"#,
     r#"duration > 1s AND operation="vm.export" tags.provider="vsphere""#,
     r#"{ span."a b" = "x\n" } | avg(duration) > 5ms | by(.x)"#,
+];
+
+/// Queries that find something in the store of the target `query_run`.
+const RUN_PROMQL: &[&str] = &[
+    "sum by (job) (rate(up[5s])) / up",
+    "histogram_quantile(0.9, h) + on () group_left () max_over_time(up[3s:1s])",
+    "topk(2, label_replace(up, \"a\", \"$1\", \"__name__\", \"(.*)\")) offset 1s",
+    "histogram_fraction(0, 1, rate(h[5s])) or predict_linear(up[5s], 10) > bool 3",
+    "quantile_over_time(0.5, up[5s]) unless absent(up) and vector(time())",
+    "sort_desc(count_values(\"v\", round(up, 2))) ^ 2 % 3",
+];
+
+const RUN_LOGQL: &[&str] = &[
+    r#"{app="shop"} |= "line" | logfmt | n > 3"#,
+    r#"sum by (a) (rate({app="shop"} | json [5s]))"#,
+    r#"quantile_over_time(0.9, {app="shop"} | unwrap n [5s]) by (d)"#,
+    r#"{app="shop"} | pattern "<x> line <_>" | line_format "{{.x | upper}} {{now}}""#,
+    r#"topk(2, sum by (n) (count_over_time({app=~".+"}[3s]))) / 2"#,
+];
+
+const RUN_TRACEQL: &[&str] = &[
+    r#"{ resource.service.name = "shop" && span.n > 2 } | select(span.a, .d)"#,
+    r#"{ name = "GET /" } >> { } | count() > 1 | avg(duration) < 1s"#,
+    r#"{ } | rate() by (name)"#,
+    r#"{ .a = "b" } | quantile_over_time(duration, 0.9, 0.5) by (resource.service.name)"#,
+    r#"{ event:name = "e" && link:traceID != nil } ~ { status = unset }"#,
+    r#"{ } | histogram_over_time(span.d)"#,
 ];
