@@ -26,9 +26,13 @@ const FIELDS: [&str; 14] = [
 /// How much of a line is looked at: a level stands near the start, lines may be megabytes.
 const LOOK_MAX: usize = 4096;
 
-/// The fields that may hold a level.
-pub(crate) fn fields() -> &'static [&'static str] {
-    &FIELDS
+/// How soon a field is looked at, if it may hold a level.
+pub(crate) fn rank(field: &str) -> Option<usize> {
+    // Nearly every name is told apart by its first letter.
+    if !matches!(field.as_bytes().first(), Some(b'l' | b'L' | b's' | b'S')) {
+        return None;
+    }
+    FIELDS.iter().position(|name| *name == field)
 }
 
 /// The level that OTLP's severity number 1–24 stands for.
@@ -84,7 +88,7 @@ fn from_json(line: &str) -> Option<&'static str> {
     let mut best: Option<(usize, &'static str)> = None;
     // A line that turns out not to be JSON still told what came before the error.
     let _ = json::each_member(line, &mut |key, value| {
-        if let Some(rank) = FIELDS.iter().position(|field| *field == key)
+        if let Some(rank) = rank(&key)
             && let Some(level) = from_word(&value.text())
             && best.is_none_or(|(other, _)| rank < other)
         {

@@ -147,7 +147,8 @@ fn plain_number(word: &str) -> Option<f64> {
         return u64::from_str_radix(digits, 16).ok().map(|n| n as f64);
     }
     // Rust also reads "inf" and "nan", which cannot get here: a digit or dot comes first.
-    word.parse().ok()
+    // A number too large for 64 bits is none: it would print as a word.
+    word.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 fn raw(text: &str, at: usize) -> Result<(TokenKind, usize)> {

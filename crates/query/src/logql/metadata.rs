@@ -81,29 +81,131 @@ fn fields<'r>(record: &'r LogRecord<'_>, sink: &mut dyn FnMut(Cow<'r, str>, Cow<
     }
 }
 
-/// The value of one name, without building the others.
+/// Where the value of a name was found; its text is made only when somebody wants it.
+#[derive(Clone, Copy)]
+enum Found<'r> {
+    Value(&'r Value<'r>),
+    Text(&'r str),
+    Number(u64),
+    Id(&'r [u8]),
+    /// Within a map, which has to be flattened to get at it.
+    Nested,
+}
+
+/// The value of one name, without making the text of the others.
 pub(crate) fn get<'r>(log: &'r StoredLog<'_>, name: &str) -> Option<Cow<'r, str>> {
-    let mut found = None;
-    visit(log, &mut |n, value| {
-        if found.is_none() && n == name {
-            found = Some(value);
+    Some(match find(log, name)? {
+        Found::Value(value) => value.as_text(),
+        Found::Text(text) => Cow::Borrowed(text),
+        Found::Number(number) => Cow::Owned(number.to_string()),
+        Found::Id(id) => Cow::Owned(hex(id)),
+        Found::Nested => {
+            let mut found = None;
+            visit(log, &mut |n, value| {
+                if found.is_none() && n == name {
+                    found = Some(value);
+                }
+            });
+            return found;
         }
-    });
-    found
+    })
+}
+
+/// Whether a name has a value.
+pub(crate) fn has(log: &StoredLog<'_>, name: &str) -> bool {
+    match find(log, name) {
+        Some(Found::Nested) => get(log, name).is_some(),
+        found => found.is_some(),
+    }
+}
+
+fn find<'r>(log: &'r StoredLog<'_>, name: &str) -> Option<Found<'r>> {
+    find_attribute(&log.record.attributes, name)
+        .or_else(|| find_field(&log.record, name))
+        .or_else(|| match name {
+            "scope_name" => {
+                Some(Found::Text(&log.scope.name)).filter(|_| !log.scope.name.is_empty())
+            }
+            "scope_version" => {
+                Some(Found::Text(&log.scope.version)).filter(|_| !log.scope.version.is_empty())
+            }
+            _ => None,
+        })
+        .or_else(|| find_attribute(&log.scope.attributes, name))
+        .or_else(|| {
+            let found = find_attribute(&log.resource.attributes, name)?;
+            log.stream.get(name).is_none().then_some(found)
+        })
+}
+
+fn find_field<'r>(record: &'r LogRecord<'_>, name: &str) -> Option<Found<'r>> {
+    let number = |number: u64| (number != 0).then_some(Found::Number(number));
+    let text = |text: &'r str| (!text.is_empty()).then_some(Found::Text(text));
+    let id = |id: &'r [u8]| id.iter().any(|b| *b != 0).then_some(Found::Id(id));
+    match name {
+        "trace_id" => id(&record.trace_id),
+        "span_id" => id(&record.span_id),
+        "severity_number" => number(u64::from(record.severity)),
+        "severity_text" => text(&record.severity_text),
+        "observed_timestamp" => number(record.observed_ns),
+        "flags" => number(u64::from(record.flags)),
+        "dropped_attributes_count" => number(u64::from(record.dropped_attributes)),
+        "event_name" => text(&record.event_name),
+        _ => None,
+    }
+}
+
+fn find_attribute<'r>(list: &'r [Attribute<'_>], name: &str) -> Option<Found<'r>> {
+    list.iter().find_map(|attribute| match &attribute.value {
+        Value::Empty => None,
+        Value::Map(_) => {
+            let prefix = sanitize(&attribute.key);
+            let inside = name.strip_prefix(&*prefix)?.starts_with('_');
+            inside.then_some(Found::Nested)
+        }
+        value => is_named(&attribute.key, name).then_some(Found::Value(value)),
+    })
+}
+
+/// Whether a key becomes this name, as [`sanitize`] does it.
+fn is_named(key: &str, name: &str) -> bool {
+    if key == name {
+        return !key.starts_with(|c: char| c.is_ascii_digit())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    }
+    // Only keys with something to replace are left; most are told apart by a character.
+    let first = |text: &str| text.bytes().next().filter(u8::is_ascii_alphabetic);
+    match (first(key), first(name)) {
+        (Some(a), Some(b)) if a != b => false,
+        _ => sanitize(key) == name,
+    }
 }
 
 /// The level Loki would have detected: an explicit label, the severity, the line.
 pub(crate) fn detected_level(log: &StoredLog<'_>) -> &'static str {
-    let explicit = level::fields().iter().find_map(|field| {
-        log.stream.get(field).and_then(level::from_word).or_else(|| {
-            let attribute = log.record.attributes.iter().find(|a| a.key == *field)?;
-            level::from_word(&attribute.value.as_text())
-        })
-    });
-    explicit
-        .or_else(|| level::from_severity(log.record.severity))
-        .or_else(|| level::from_word(&log.record.severity_text))
-        .or_else(|| level::from_line(&line(&log.record)))
+    let record = &log.record;
+    let mut best: Option<(usize, &'static str)> = None;
+    let mut consider = |rank: usize, text: &str| {
+        if best.is_none_or(|(other, _)| rank < other)
+            && let Some(level) = level::from_word(text)
+        {
+            best = Some((rank, level));
+        }
+    };
+    for (name, value) in log.stream.iter() {
+        if let Some(rank) = level::rank(name) {
+            consider(2 * rank, value);
+        }
+    }
+    for attribute in &record.attributes {
+        if let Some(rank) = level::rank(&attribute.key) {
+            consider(2 * rank + 1, &attribute.value.as_text());
+        }
+    }
+    best.map(|(_, level)| level)
+        .or_else(|| level::from_severity(record.severity))
+        .or_else(|| level::from_word(&record.severity_text))
+        .or_else(|| level::from_line(&line(record)))
         .unwrap_or("unknown")
 }
 

@@ -40,6 +40,16 @@ impl Needed {
         }
     }
 
+    /// Whether this name is needed, or what it is called if the record came with it.
+    fn may_become(&self, name: &str) -> bool {
+        match self {
+            Needed::All => true,
+            Needed::Names(names) => names
+                .iter()
+                .any(|needed| needed == name || needed.strip_suffix("_extracted") == Some(name)),
+        }
+    }
+
     pub(crate) fn add(&mut self, name: &str) {
         if let Needed::Names(names) = self {
             names.insert(name.to_owned());
@@ -70,6 +80,8 @@ pub(crate) struct Row<'a> {
     set: Vec<SetLabel<'a>>,
     /// Labels of the record that were removed.
     removed: Vec<String>,
+    /// True if of the record's own labels none is left.
+    only_set: bool,
     needed: &'a Needed,
 }
 
@@ -82,6 +94,7 @@ impl<'a> Row<'a> {
             details: String::new(),
             set: Vec::new(),
             removed: Vec::new(),
+            only_set: false,
             needed,
         }
     }
@@ -111,13 +124,28 @@ impl<'a> Row<'a> {
         if let Some(label) = self.set.iter().find(|l| l.name == name) {
             return Some(Cow::Borrowed(&label.value));
         }
-        if self.removed.iter().any(|removed| removed == name) {
+        if self.is_removed(name) {
             return None;
         }
         if let Some(value) = self.log.stream.get(name) {
             return Some(Cow::Borrowed(value));
         }
         self.structured(name)
+    }
+
+    fn is_removed(&self, name: &str) -> bool {
+        self.only_set || self.removed.iter().any(|removed| removed == name)
+    }
+
+    /// Leaves these labels and no others, but for the errors.
+    pub(crate) fn keep_only(&mut self, kept: Vec<(String, String, Category)>) {
+        self.only_set = true;
+        self.set.clear();
+        self.set.extend(kept.into_iter().map(|(name, value, category)| SetLabel {
+            name: Cow::Owned(name),
+            value: Cow::Owned(value),
+            category,
+        }));
     }
 
     /// The value of a structured metadata label, under the name it is shown with.
@@ -140,14 +168,14 @@ impl<'a> Row<'a> {
         if self.log.stream.get(name).is_some() {
             return true;
         }
-        let kept = !self.removed.iter().any(|removed| removed == name);
-        kept && (name == "detected_level" || metadata::get(self.log, name).is_some())
+        let kept = !self.is_removed(name);
+        kept && (name == "detected_level" || metadata::has(self.log, name))
     }
 
     /// Sets a label that a parser extracted: under another name if the record came with
     /// one of this name, and not at all if an earlier extraction set it or nobody needs it.
     pub(crate) fn extract(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
-        if name.is_empty() {
+        if name.is_empty() || !self.needed.may_become(&name) {
             return;
         }
         let name =
@@ -198,7 +226,7 @@ impl<'a> Row<'a> {
         if let Some(label) = self.set.iter().find(|l| l.name == name) {
             return Some(label.category);
         }
-        if self.removed.iter().any(|removed| removed == name) {
+        if self.is_removed(name) {
             return None;
         }
         if self.log.stream.get(name).is_some() {
@@ -212,6 +240,11 @@ impl<'a> Row<'a> {
         let mut all: Vec<(Cow<'_, str>, Cow<'_, str>, Category)> = Vec::with_capacity(16);
         for label in &self.set {
             all.push((Cow::Borrowed(&*label.name), Cow::Borrowed(&*label.value), label.category));
+        }
+        if self.only_set {
+            self.add_errors(&mut all);
+            all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            return all;
         }
         let hidden = |name: &str| {
             self.set.iter().any(|l| l.name == name) || self.removed.iter().any(|r| r == name)
@@ -235,14 +268,18 @@ impl<'a> Row<'a> {
         if self.log.stream.get("detected_level").is_none() && !hidden("detected_level") {
             add("detected_level".into(), metadata::detected_level(self.log).into());
         }
+        self.add_errors(&mut all);
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    fn add_errors<'s>(&'s self, all: &mut Vec<(Cow<'s, str>, Cow<'s, str>, Category)>) {
         if let Some(error) = self.error {
             all.push((ERROR.into(), error.into(), Category::Parsed));
             if !self.details.is_empty() {
                 all.push((ERROR_DETAILS.into(), self.details.as_str().into(), Category::Parsed));
             }
         }
-        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        all
     }
 
     /// Runs an extraction over the line: `scan` gets the line and a place to put labels.

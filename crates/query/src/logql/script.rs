@@ -181,7 +181,7 @@ fn is_json(text: &str) -> bool {
     text[1..].trim_start().starts_with(['"', '}'])
 }
 
-fn split_word(text: &str) -> (&str, &str) {
+pub(super) fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     (word, rest.trim_start())
 }
@@ -287,7 +287,8 @@ fn id<const N: usize>(text: &str) -> Result<[u8; N], String> {
     Ok(id)
 }
 
-fn params<'q>(kind: &str, rest: &'q str) -> Result<(Option<Params>, &'q str), String> {
+/// The parameters of an eval of some kind, and its query.
+pub(super) fn params<'q>(kind: &str, rest: &'q str) -> Result<(Option<Params>, &'q str), String> {
     if kind == "parse" {
         return Ok((None, rest));
     }

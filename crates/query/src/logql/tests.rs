@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod mutants;
 mod real_logs;
 
 use super::script;

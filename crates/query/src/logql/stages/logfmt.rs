@@ -82,7 +82,7 @@ pub(crate) fn pairs<'x>(
                 let at = line.len() - rest.len();
                 return Err(format!("logfmt syntax error at pos {} : {why}", at + 1));
             }
-            Err(_) => rest = rest.find(is_blank).map_or("", |at| &rest[at..]),
+            Err(_) => rest = &rest[end_of(rest, |b| b <= b' ')..],
         }
         rest = rest.trim_start_matches(is_blank);
     }
@@ -96,7 +96,7 @@ fn is_blank(c: char) -> bool {
 type Pair<'x> = (&'x str, Option<Cow<'x, str>>, &'x str);
 
 fn one_pair(text: &str) -> Result<Pair<'_>, &'static str> {
-    let end = text.find(|c| is_blank(c) || c == '=' || c == '"').unwrap_or(text.len());
+    let end = end_of(text, |b| b <= b' ' || b == b'=' || b == b'"');
     let (key, rest) = text.split_at(end);
     if rest.starts_with('"') {
         return Err("unexpected '\"'");
@@ -109,15 +109,19 @@ fn one_pair(text: &str) -> Result<Pair<'_>, &'static str> {
         let end = closing_quote(quoted).ok_or("unterminated quoted value")?;
         return Ok((key, Some(unescape(&quoted[..end])), &quoted[end + 1..]));
     }
-    let end = value.find(is_blank).unwrap_or(value.len());
+    let end = end_of(value, |b| b <= b' ');
     let (value, rest) = value.split_at(end);
-    if value.contains('=') {
-        return Err("unexpected '='");
-    }
-    if value.contains('"') {
-        return Err("unexpected '\"'");
+    match value.bytes().find(|b| matches!(b, b'=' | b'"')) {
+        Some(b'=') => return Err("unexpected '='"),
+        Some(_) => return Err("unexpected '\"'"),
+        None => {}
     }
     Ok((key, Some(Cow::Borrowed(value)), rest))
+}
+
+/// Where the first such byte stands. Only ASCII is looked for, so the text can be cut there.
+fn end_of(text: &str, ends: impl Fn(u8) -> bool) -> usize {
+    text.bytes().position(ends).unwrap_or(text.len())
 }
 
 fn closing_quote(text: &str) -> Option<usize> {
