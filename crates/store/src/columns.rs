@@ -112,11 +112,6 @@ impl StringsWriter {
         self.codes.push(u64::from(code));
     }
 
-    /// Bytes the distinct strings take.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.distinct.byte_len() + self.codes.len()
-    }
-
     /// Writes the column: the distinct strings once and a code for each row, unless most
     /// are distinct anyway. The reader must know how many rows there are.
     pub(crate) fn finish(&self, out: &mut Vec<u8>) {

@@ -171,7 +171,11 @@ impl Tables {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes_by_signal().iter().sum()
+        // Each is kept encoded and decoded.
+        let tables = self.resources.interner.byte_len()
+            + self.scopes.interner.byte_len()
+            + self.streams.interner.byte_len();
+        self.bytes_by_signal().iter().sum::<usize>() + tables * 3
     }
 
     /// A log record by its place.

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::snapshot::{HeadView, Snapshot};
 use crate::stats::{SignalStats, Stats};
 use crate::vfs::{Disk, Lock, Memory, Vfs};
+use crate::wal::PAYLOAD_BYTES_MAX;
 
 mod commit;
 mod flush;
@@ -142,7 +143,12 @@ impl Store {
         if self.head_bytes_and(batch.bytes()) > self.limits.head_bytes_max {
             return Err(Error::Busy("memory for recent data"));
         }
-        self.commit(Arc::new(batch.encode()))?;
+        let payload = batch.encode();
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let limit = PAYLOAD_BYTES_MAX as u64;
+            return Err(Error::LimitExceeded { what: "bytes of one encoded batch", limit });
+        }
+        self.commit(Arc::new(payload))?;
         for (counter, rows) in self.counters.appended.iter().zip(batch.rows_by_signal()) {
             counter.fetch_add(rows as u64, Relaxed);
         }

@@ -25,8 +25,9 @@ const RECORD_HEADER: usize = 20;
 /// A segment that has grown past this is followed by a new one at the next flush of the
 /// head or write, so that trimming gives space back.
 const SEGMENT_BYTES: u64 = 64 << 20;
-/// Encoded batches are a little longer than what [`BATCH_BYTES_MAX`] counts.
-const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX + (BATCH_BYTES_MAX >> 1);
+/// What is longer is no record, so nothing longer may be written. Encoded batches are a
+/// little longer than what [`BATCH_BYTES_MAX`] counts.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = BATCH_BYTES_MAX + (BATCH_BYTES_MAX >> 1);
 const WRITE_BUFFER: usize = 1 << 20;
 
 /// A batch with its number.

@@ -49,6 +49,7 @@ impl AttributesWriter {
             self.scratch.extend_from_slice(attribute.key.as_bytes());
             let (column, new) = self.columns.insert(&self.scratch);
             if new {
+                self.bytes += attribute.key.len();
                 self.strings.push(StringsWriter::default());
                 self.numbers.push(Vec::new());
             }
@@ -61,7 +62,7 @@ impl AttributesWriter {
 
     fn push_value(&mut self, column: usize, value: &Value<'_>) {
         let numbers = &mut self.numbers[column];
-        self.bytes += 4;
+        self.bytes += 8;
         match value {
             Value::Str(text) => {
                 self.bytes += text.len();

@@ -75,7 +75,8 @@ struct BlockWriter {
     span_ids: Vec<[u8; 8]>,
     event_names: StringsWriter,
     scratch: Vec<u8>,
-    body_bytes: usize,
+    /// Of bodies and the other texts.
+    text_bytes: usize,
 }
 
 impl LogsWriter {
@@ -179,7 +180,7 @@ impl BlockWriter {
             Value::Str(text) => {
                 self.body_kinds.push(0);
                 self.bodies.push(text.as_bytes());
-                self.body_bytes += text.len();
+                self.text_bytes += text.len();
             }
             other => {
                 self.scratch.clear();
@@ -187,7 +188,7 @@ impl BlockWriter {
                 let _ = row::put_value(&mut self.scratch, other, 0);
                 self.body_kinds.push(1);
                 self.bodies.push(&self.scratch);
-                self.body_bytes += self.scratch.len();
+                self.text_bytes += self.scratch.len();
             }
         }
         self.attributes.push(&record.attributes);
@@ -196,11 +197,12 @@ impl BlockWriter {
         self.trace_ids.push(record.trace_id);
         self.span_ids.push(record.span_id);
         self.event_names.push(record.event_name.as_bytes());
+        self.text_bytes += record.severity_text.len() + record.event_name.len();
     }
 
     /// Roughly the bytes collected.
     fn byte_len(&self) -> usize {
-        self.times.len() * 48 + self.body_bytes + self.attributes.byte_len()
+        self.times.len() * 48 + self.text_bytes + self.attributes.byte_len()
     }
 
     fn finish(&self) -> Vec<u8> {

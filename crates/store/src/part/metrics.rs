@@ -13,7 +13,7 @@ use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::matcher::{MatchOp, Matcher};
-use crate::model::Exemplar;
+use crate::model::{Exemplar, Histogram};
 use crate::snapshot::Samples;
 use crate::vfs::Vfs;
 
@@ -30,6 +30,8 @@ pub(crate) const SERIES_PER_BLOCK: usize = 1024;
 /// Samples to a chunk: a quarter of a day at 15 seconds is one chunk.
 const CHUNK_SAMPLES: usize = 2048;
 const EXEMPLARS_PER_BLOCK: usize = 4096;
+/// Bytes of labels after which a block of series or exemplars is closed, if they are long.
+const LABEL_BYTES: usize = 1 << 20;
 
 /// Where a chunk lies, and what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,21 @@ pub(crate) struct MetricsWriter {
     pub(crate) rows: u64,
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
+}
+
+/// How many of the first histograms go into one chunk: at least one.
+fn histograms_to_chunk(histograms: &[Arc<Histogram>]) -> usize {
+    let numbers = |h: &Histogram| {
+        let spans = h.positive_spans.len() + h.negative_spans.len();
+        let buckets = h.positive_buckets.len() + h.negative_buckets.len();
+        8 + spans + buckets + h.custom_values.len()
+    };
+    let mut bytes = 0;
+    let fits = |h: &&Arc<Histogram>| {
+        bytes += numbers(h) * 8;
+        bytes <= DATA_BLOCK_BYTES
+    };
+    histograms.iter().take(CHUNK_SAMPLES).take_while(fits).count().max(1)
 }
 
 /// What the footer says of a series block.
@@ -120,8 +137,10 @@ impl MetricsWriter {
             self.end_data_block(DATA_BLOCK_BYTES)?;
         }
         let histograms = samples.histograms.len();
-        for from in (0..histograms).step_by(CHUNK_SAMPLES / 16) {
-            let range = from..histograms.min(from + CHUNK_SAMPLES / 16);
+        let mut from = 0;
+        while from < histograms {
+            let range = from..from + histograms_to_chunk(&samples.histograms[from..]);
+            from = range.end;
             let times = &samples.histogram_times_ms[range.clone()];
             let starts = samples.histogram_starts_ms.get(range.clone()).unwrap_or(&[]);
             let offset = self.data.len() as u32;
@@ -138,7 +157,7 @@ impl MetricsWriter {
             self.max_ms = self.max_ms.max(chunk.max_ms);
         }
         self.series.push(labels, self.owners.insert(owner), &chunks);
-        if self.series.len() >= SERIES_PER_BLOCK {
+        if self.series.len() >= SERIES_PER_BLOCK || self.series.byte_len() >= LABEL_BYTES {
             self.end_series_block()?;
         }
         Ok(())
@@ -172,7 +191,9 @@ impl MetricsWriter {
         (*min, *max) = ((*min).min(exemplar.time_ms), (*max).max(exemplar.time_ms));
         self.min_ms = self.min_ms.min(exemplar.time_ms);
         self.max_ms = self.max_ms.max(exemplar.time_ms);
-        if self.exemplars_in_block as usize >= EXEMPLARS_PER_BLOCK {
+        if self.exemplars_in_block as usize >= EXEMPLARS_PER_BLOCK
+            || self.exemplars.len() >= LABEL_BYTES
+        {
             self.end_exemplar_block()?;
         }
         Ok(())

@@ -85,6 +85,8 @@ struct BlockWriter {
     dropped: [Vec<u64>; 3],
     events: EventsWriter,
     links: LinksWriter,
+    /// Of all texts outside attributes.
+    text_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -204,6 +206,10 @@ impl BlockWriter {
         self.dropped[2].push(u64::from(span.dropped_links));
         self.events.push(span);
         self.links.push(span);
+        let events = span.events.iter().map(|event| event.name.len());
+        let links = span.links.iter().map(|link| link.trace_state.len());
+        self.text_bytes += span.name.len() + span.status_message.len() + span.trace_state.len();
+        self.text_bytes += events.sum::<usize>() + links.sum::<usize>();
     }
 
     /// Roughly the bytes collected.
@@ -212,8 +218,7 @@ impl BlockWriter {
             + self.attributes.byte_len()
             + self.events.attributes.byte_len()
             + self.links.attributes.byte_len()
-            + self.status_messages.byte_len()
-            + self.names.byte_len()
+            + self.text_bytes
             + (self.events.times.len() + self.links.flags.len()) * 48
     }
 

@@ -78,7 +78,9 @@ fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
         SpanFilter::Field(Field::Resource(key), Compare::Equal(Value::Str(service)))
             if key == "service.name" =>
         {
-            *info.services.0 <= **service && **service <= *info.services.1
+            // Spans whose service is not a text sort first, under no name.
+            info.services.0.is_empty()
+                || (*info.services.0 <= **service && **service <= *info.services.1)
         }
         _ => true,
     }

@@ -24,6 +24,8 @@ use crate::vfs::Vfs;
 const HEAD_AGE_MAX_NS: i64 = 15 * 60 * 1_000_000_000;
 /// Families remembered; more are a sender that puts ids into metric names.
 const FAMILIES_MAX: usize = 50_000;
+/// Bytes of a family's name, unit and help each: the manifest holds them all.
+const FAMILY_TEXT_MAX: usize = 1024;
 /// Files kept open between maintenances.
 const OPEN_FILES_MAX: usize = 256;
 
@@ -49,10 +51,20 @@ pub(super) fn learn(known: &mut Arc<BTreeMap<String, Metadata>>, new: BTreeMap<S
 }
 
 pub(super) fn learn_into(known: &mut BTreeMap<String, Metadata>, new: BTreeMap<String, Metadata>) {
-    for (name, metadata) in new {
-        if known.len() < FAMILIES_MAX || known.contains_key(&name) {
+    for (name, mut metadata) in new {
+        let room = known.len() < FAMILIES_MAX || known.contains_key(&name);
+        if room && name.len() <= FAMILY_TEXT_MAX {
+            shorten(&mut metadata.unit);
+            shorten(&mut metadata.help);
             known.insert(name, metadata);
         }
+    }
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > FAMILY_TEXT_MAX {
+        let end = (0..=FAMILY_TEXT_MAX).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or(0));
     }
 }
 

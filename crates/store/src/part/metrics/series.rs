@@ -60,6 +60,11 @@ impl SeriesBlockWriter {
         self.pair_counts.len()
     }
 
+    /// Bytes of all distinct label names and values.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.symbols.byte_len()
+    }
+
     /// Bounds of the samples' times.
     pub(crate) fn bounds(&self) -> (i64, i64) {
         let min = self.min_ms.iter().copied().min();

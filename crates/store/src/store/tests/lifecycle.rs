@@ -362,3 +362,64 @@ fn two_processes_do_not_share_a_directory() {
     let store = Store::open(dir.path(), settings()).unwrap();
     model([1]).check(&store.snapshot()).unwrap();
 }
+
+#[test]
+fn long_texts_and_wide_histograms_are_flushed_and_come_back() {
+    let store = open_on(&Faulty::new(1)).unwrap();
+    let long = "y".repeat(300_000);
+    for n in 0..12u64 {
+        let mut batch = Batch::new();
+        let resource = batch.resource(&Resource::default());
+        let scope = batch.scope(&Scope::default());
+        let labels = Labels::from_pairs([("__name__", "m"), ("n", &format!("{n}{long}"))]);
+        let series = batch.series(resource, scope, &labels);
+        let histogram = crate::model::Histogram {
+            positive_buckets: vec![n as f64; 40_000],
+            ..crate::model::Histogram::default()
+        };
+        for time_ms in 0..2 {
+            let value = SampleValue::Histogram(Box::new(histogram.clone()));
+            batch.sample(series, &Sample { time_ms, start_ms: 0, value });
+        }
+        let record = LogRecord {
+            time_ns: n,
+            severity_text: long.clone().into(),
+            event_name: long.clone().into(),
+            ..LogRecord::default()
+        };
+        batch.log(resource, scope, &Labels::from_pairs([("s", "1")]), &record);
+        let span = Span {
+            trace_id: [1; 16],
+            span_id: [n as u8 + 1; 8],
+            trace_state: long.clone().into(),
+            ..Span::default()
+        };
+        batch.span(resource, scope, &span);
+        batch.metadata(&format!("f{n}"), &Metadata { help: long.clone(), ..Metadata::default() });
+        store.append(&batch).unwrap();
+        store.flush().unwrap();
+    }
+    store.merge().unwrap();
+    let snapshot = store.snapshot();
+    let tally = Tally::unlimited();
+    let mut samples = Samples::default();
+    let all = snapshot.series(&[], TimeRange::ALL, &tally).unwrap();
+    assert_eq!(all.len(), 12);
+    snapshot.samples(&all[3], TimeRange::ALL, &mut samples, &tally).unwrap();
+    assert_eq!(samples.histograms.len(), 2);
+    assert_eq!(samples.histograms[1].positive_buckets.len(), 40_000);
+    assert_eq!(snapshot.trace([1; 16], &tally).unwrap().len(), 12);
+    assert!(snapshot.metadata().iter().all(|(_, known)| known.help.len() == 1024));
+}
+
+#[test]
+fn a_batch_that_could_not_be_read_back_is_refused() {
+    let store = open_on(&Faulty::new(1)).unwrap();
+    let mut batch = Batch::new();
+    let resource = batch.resource(&Resource::default());
+    let scope = batch.scope(&Scope::default());
+    let body = Value::Str("x".repeat(BATCH_BYTES_MAX + 1).into());
+    let record = LogRecord { time_ns: 1, body, ..LogRecord::default() };
+    batch.log(resource, scope, &Labels::empty(), &record);
+    assert!(matches!(store.append(&batch), Err(Error::LimitExceeded { .. })));
+}
