@@ -24,7 +24,7 @@ fuzz_target!(init: seeds::write("query_run"), |data: &[u8]| {
     let Some((&which, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let tally = Tally::new(100 << 20);
-    let limits = Limits { tally: &tally, samples_max: 20_000, series_max: 1000 };
+    let limits = Limits { samples_max: 20_000, series_max: 1000, ..Limits::new(&tally) };
     let snapshot = store.snapshot();
     match which % 3 {
         0 => promql(&snapshot, text, &limits),

@@ -45,6 +45,12 @@ const STEPS: &[Step] = &[
         run: rust::clippy,
         again: "cargo clippy --workspace --all-targets -- -D warnings",
     },
+    Step {
+        name: "fuzz targets",
+        part: "rust",
+        run: rust::fuzz_targets,
+        again: "cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --bins",
+    },
     Step { name: "Rust tests", part: "rust", run: rust::tests, again: "cargo test --workspace" },
     Step { name: "house rules", part: "tidy", run: rust::tidy, again: "cargo xtask tidy" },
     Step {

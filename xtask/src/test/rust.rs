@@ -15,6 +15,15 @@ pub(super) fn clippy() -> Verdict {
     child::check(workspace::cargo().args(arguments))
 }
 
+/// The fuzz targets compile. They are a workspace of their own, which the steps around
+/// this one do not see; without their default feature they need no C++ compiler.
+pub(super) fn fuzz_targets() -> Verdict {
+    let mut command = workspace::cargo();
+    command.args(["clippy", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]);
+    command.arg("--target-dir").arg(workspace::target());
+    child::check(command.args(["--bins", "--", "-D", "warnings"]))
+}
+
 pub(super) fn tests() -> Verdict {
     child::count(workspace::cargo().args(["test", "--workspace", "--no-fail-fast"]))
 }
