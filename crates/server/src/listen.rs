@@ -19,8 +19,12 @@ use tokio::task::JoinSet;
 /// Connections one port holds at once; each costs a task and its buffers, some 20 KiB.
 /// More wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 2048;
-/// A client that has not said within this time what it wants is dropped (slow loris).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has not begun to say within this time what it wants is dropped.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a whole head (slow loris). hyper counts the pause before the next request
+/// on a kept connection as well, so this must be longer than the minute after which
+/// exporters send again.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Header bytes of one request: cookies and a long query string fit.
 const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// Headers of one request.
@@ -80,7 +84,8 @@ async fn accept(
 async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<bool>) {
     // Answers are written whole; waiting for more to send only costs latency.
     let _ = stream.set_nodelay(true);
-    let Ok(Some((stream, is_http2))) = tokio::time::timeout(HEADER_TIMEOUT, sniff(stream)).await
+    let Ok(Some((stream, is_http2))) =
+        tokio::time::timeout(FIRST_BYTES_TIMEOUT, sniff(stream)).await
     else {
         return;
     };
@@ -108,7 +113,7 @@ async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<bo
     } else {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEADER_BYTES_MAX as usize)
             .serve_connection(stream, service)
