@@ -6,7 +6,8 @@ mod script;
 
 use std::path::Path;
 
-use super::parse;
+use super::{parse, plain};
+use crate::error::Error;
 use crate::limits::{DEPTH_MAX, TEXT_MAX};
 use script::Place;
 
@@ -95,13 +96,26 @@ fn damaged_texts_never_panic() {
     ];
     for text in whole {
         for (at, c) in text.char_indices() {
-            let _ = parse(&text[..at]);
-            let _ = super::plain::translate(&text[..at]);
-            for other in ["{", ")", "\"", "\\", "-", "9", "\u{1F980}", "|", "."] {
-                let changed = format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]);
-                let _ = parse(&changed);
-                let _ = super::plain::translate(&changed);
+            check(&text[..at]);
+            check(&text[at..]);
+            for other in ["{", ")", "\"", "\\", "-", "9", "\u{1F980}", "|", ".", " nil ", "!"] {
+                check(&format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]));
             }
         }
+    }
+}
+
+/// An error speaks of a place in the text, and a translation is TraceQL.
+fn check(text: &str) {
+    let place = |error: Error| {
+        let range = error.span.clone();
+        assert!(text.get(range).is_some(), "{error} at {:?} of {text:?}", error.span);
+    };
+    if let Err(error) = parse(text) {
+        place(error);
+    }
+    match plain::translate(text) {
+        Ok(translated) => drop(parse(&translated).unwrap()),
+        Err(error) => place(error),
     }
 }
