@@ -7,7 +7,7 @@ use super::count::Count;
 use super::{Verdict, child, install, rust};
 use crate::workspace;
 
-/// The official Python SDK, `prometheus-api-client` and `promtool`.
+/// The official Python SDK, `prometheus-api-client`, `python-logging-loki` and `promtool`.
 pub(super) fn python() -> Verdict {
     let folder = workspace::root().join("tests/clients/python");
     let promtool = match install::promtool() {
@@ -25,7 +25,7 @@ pub(super) fn python() -> Verdict {
     against_server(&mut command)
 }
 
-/// The official JavaScript SDK.
+/// The official JavaScript SDK, and Loki transports of winston and pino.
 pub(super) fn node() -> Verdict {
     let folder = workspace::root().join("tests/clients/node");
     let place = match install::npm("clients/node", &folder) {
@@ -38,7 +38,7 @@ pub(super) fn node() -> Verdict {
     }
     let mut command = Command::new("node");
     command.args(["--test", "--test-reporter=spec"]).current_dir(&place);
-    command.args(["traces.test.mjs", "metrics.test.mjs", "logs.test.mjs"]);
+    command.args(["traces.test.mjs", "metrics.test.mjs", "logs.test.mjs", "loki.test.mjs"]);
     against_server(&mut command)
 }
 
