@@ -44,6 +44,9 @@ impl Parser<'_> {
                 Tok::Op("=~") => MatchOp::Regex,
                 Tok::Op("!~") => MatchOp::NotRegex,
                 Tok::Op("," | "}") if quoted => {
+                    if let Some(earlier) = out.iter().find(|matcher| matcher.name == "__name__") {
+                        return Err(set_twice(&Some(earlier.value.clone()), &label, at));
+                    }
                     set_name(name, &label, at)?;
                     self.comma(context)?;
                     continue;

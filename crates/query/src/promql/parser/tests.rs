@@ -42,6 +42,7 @@ fn errors_say_what_and_where() {
         ("{}", 1, "vector selector must contain at least one non-empty matcher"),
         ("{a=~\".*\"}", 1, "vector selector must contain at least one non-empty matcher"),
         ("foo{__name__=\"bar\"}", 5, "metric name must not be set twice: \"foo\" or \"bar\""),
+        ("{__name__=\"bar\",\"foo\"}", 17, "metric name must not be set twice: \"bar\" or \"foo\""),
         ("nope(1)", 1, "unknown function with name \"nope\""),
         (
             "rate(foo)",
