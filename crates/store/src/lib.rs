@@ -10,28 +10,33 @@
 pub mod model;
 
 mod batch;
-mod bytes;
-mod cache;
-mod columns;
-mod error;
+mod snapshot;
+mod store;
+
 mod filter;
-mod head;
-mod intern;
 mod labels;
-mod manifest;
 mod matcher;
+
+mod error;
+mod settings;
+mod stats;
+mod tally;
+
+mod head;
+mod manifest;
 mod part;
-mod payload;
-mod row;
+mod wal;
+
+mod cache;
 mod samples;
 mod scan;
-mod settings;
-mod snapshot;
-mod stats;
-mod store;
-mod tally;
+
+mod bytes;
+mod columns;
+mod intern;
+mod payload;
+mod row;
 mod vfs;
-mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use error::{Error, Result};

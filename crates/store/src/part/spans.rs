@@ -22,7 +22,7 @@ mod filter;
 
 /// A block is closed at this many rows or bytes, whichever comes first: a trace has its
 /// spans in many blocks, so a block is small enough to read for one span.
-const BLOCK_ROWS: usize = 2048;
+const BLOCK_ROWS: usize = 512;
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// The service a resource names, or nothing.

@@ -423,3 +423,38 @@ fn a_batch_that_could_not_be_read_back_is_refused() {
     batch.log(resource, scope, &Labels::empty(), &record);
     assert!(matches!(store.append(&batch), Err(Error::LimitExceeded { .. })));
 }
+
+#[test]
+fn every_snapshot_is_consistent_while_others_append_flush_and_merge() {
+    let store = open_on(&Faulty::new(1)).unwrap();
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..2u64 {
+            let (store, done) = (&store, &done);
+            scope.spawn(move || {
+                for i in 0..60 {
+                    store.append(&numbered(thread * 1000 + i)).unwrap();
+                }
+                done.fetch_add(1, Relaxed);
+            });
+        }
+        scope.spawn(|| {
+            while done.load(Relaxed) < 2 {
+                store.flush().unwrap();
+                store.maintain(START_NS).unwrap();
+            }
+        });
+        let mut seen = 0;
+        while done.load(Relaxed) < 2 {
+            let snapshot = store.snapshot();
+            let first = find(&snapshot);
+            let ids: BTreeSet<u64> = first.logs.keys().map(|(id, _)| *id).collect();
+            assert!(ids.len() >= seen, "a later snapshot shows less");
+            seen = ids.len();
+            // Each batch is there whole and once, and the same snapshot answers the same.
+            model(ids).check(&snapshot).unwrap();
+        }
+    });
+    let ids = (0..2u64).flat_map(|thread| (0..60).map(move |i| thread * 1000 + i));
+    model(ids).check(&store.snapshot()).unwrap();
+}
