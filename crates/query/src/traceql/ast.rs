@@ -346,12 +346,35 @@ pub enum ArithOp {
 pub enum MetricsExpr {
     /// A pipeline that ends in a metrics function.
     Leaf(Pipeline, MetricsFunction),
+    /// A pipeline whose spans are compared with each other.
+    Compare(Pipeline, CompareFunction),
     /// Two sets of series, matched by their labels.
     Math(ArithOp, Box<MetricsExpr>, Box<MetricsExpr>),
     /// Series and a number; the flag says that the number stands on the left.
     Scaled(ArithOp, Box<MetricsExpr>, f64, bool),
     /// Series and what is done with them afterwards.
     Staged(Box<MetricsExpr>, Vec<SecondStage>),
+}
+
+/// `compare({selection}, top, start, end)`.
+#[derive(Clone, Debug)]
+pub struct CompareFunction {
+    /// Which spans are compared with all others.
+    pub selection: Expr,
+    /// How many values of each attribute are shown.
+    pub top: usize,
+    /// Only spans that start after the first and not after the second, in Unix
+    /// nanoseconds, are part of the selection.
+    pub window: Option<(i64, i64)>,
+}
+
+/// What a pipeline of a metrics query ends in.
+#[derive(Clone, Debug)]
+pub enum MetricsTail {
+    /// A function such as `rate()`.
+    Function(MetricsFunction),
+    /// `compare(…)`.
+    Compare(CompareFunction),
 }
 
 /// A metrics function with its grouping.

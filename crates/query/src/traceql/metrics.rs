@@ -8,14 +8,18 @@
 
 mod accumulate;
 mod combine;
+mod compare;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
-use trefoil_store::model::{SpanId, StoredSpan, TraceId};
+use trefoil_store::model::{SpanId, TraceId};
 use trefoil_store::{Order, Snapshot, SpanScan, TimeRange};
 
-use super::ast::{Expr, MetricsExpr, MetricsFunction, Pipeline, Query, Root, SpansetExpr, Stage};
+use super::ast::{
+    CompareFunction, Expr, Field, MetricsExpr, MetricsFunction, Pipeline, Query, Root, SpansetExpr,
+    Stage,
+};
 use super::eval::{self, SpanView};
 use super::trace::Trace;
 use super::value::Value;
@@ -23,6 +27,7 @@ use super::{pipeline, prefilter, search};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use accumulate::Leaf;
+use compare::Comparison;
 
 /// How many points a series may have: what Prometheus allows, and more than any screen shows.
 const POINTS_MAX: i64 = 11_000;
@@ -223,6 +228,7 @@ impl Run<'_> {
     fn expr(&self, expr: &MetricsExpr) -> Result<Vec<Series>> {
         match expr {
             MetricsExpr::Leaf(pipeline, function) => self.leaf(pipeline, function),
+            MetricsExpr::Compare(pipeline, function) => self.compare(pipeline, function),
             MetricsExpr::Math(op, lhs, rhs) => {
                 Ok(combine::math(*op, self.expr(lhs)?, self.expr(rhs)?))
             }
@@ -243,54 +249,68 @@ impl Run<'_> {
 
     fn leaf(&self, pipeline: &Pipeline, function: &MetricsFunction) -> Result<Vec<Series>> {
         let mut leaf = Leaf::new(function, self.grid, self.exemplars, self.limits);
-        match span_filters(pipeline, function) {
-            Some(filters) => self.each_span(pipeline, &filters, &mut leaf)?,
-            None => self.each_trace(pipeline, &mut leaf)?,
-        }
+        let fields: Vec<&Field> = function.by.iter().chain(&function.of).collect();
+        let needs_trace = fields.into_iter().any(eval::field_needs_trace);
+        self.each(pipeline, needs_trace, &mut |view| leaf.observe(view))?;
         Ok(leaf.finish())
     }
 
+    fn compare(&self, pipeline: &Pipeline, function: &CompareFunction) -> Result<Vec<Series>> {
+        let mut comparison = Comparison::new(function, self.grid, self.limits);
+        let needs_trace = eval::needs_trace(&function.selection);
+        self.each(pipeline, needs_trace, &mut |view| comparison.observe(view))?;
+        Ok(comparison.finish())
+    }
+
+    /// Hands out the spans a pipeline selects.
+    fn each(&self, pipeline: &Pipeline, needs_trace: bool, observe: Observe<'_>) -> Result<()> {
+        match span_filters(pipeline) {
+            Some(filters) if !needs_trace => self.each_span(pipeline, &filters, observe),
+            _ => self.each_trace(pipeline, observe),
+        }
+    }
+
     /// Each span is judged by itself, so no trace is put together.
-    fn each_span(&self, pipeline: &Pipeline, filters: &[&Expr], leaf: &mut Leaf<'_>) -> Result<()> {
+    fn each_span(
+        &self,
+        pipeline: &Pipeline,
+        filters: &[&Expr],
+        observe: Observe<'_>,
+    ) -> Result<()> {
         let filter = prefilter::of_pipeline(pipeline);
         let scan = SpanScan { range: self.grid.time_range(), filter: &filter, order: Order::Any };
         let mut observed = Ok(());
         self.snapshot.spans(&scan, self.limits.tally, &mut |stored| {
             let view = SpanView { stored, trace: None };
             if filters.iter().all(|f| eval::holds(f, view)) {
-                observed = leaf.observe(view);
+                observed = observe(view);
             }
             if observed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         observed
     }
 
-    fn each_trace(&self, pipeline: &Pipeline, leaf: &mut Leaf<'_>) -> Result<()> {
+    fn each_trace(&self, pipeline: &Pipeline, observe: Observe<'_>) -> Result<()> {
         let filter = prefilter::of_pipeline(pipeline);
         let range = search::widened(self.grid.time_range());
         search::each_candidate(self.snapshot, &filter, range, self.limits, |spans, _| {
-            observe_trace(pipeline, spans, leaf)?;
+            let trace = Trace::new(spans);
+            for set in pipeline::run(pipeline, &trace)? {
+                for at in set.spans {
+                    observe(SpanView { stored: &trace.spans[at], trace: Some((&trace, at)) })?;
+                }
+            }
             Ok(ControlFlow::Continue(()))
         })
     }
 }
 
-fn observe_trace(pipeline: &Pipeline, spans: &[StoredSpan<'_>], leaf: &mut Leaf<'_>) -> Result<()> {
-    let trace = Trace::new(spans);
-    for set in pipeline::run(pipeline, &trace)? {
-        for at in set.spans {
-            leaf.observe(SpanView { stored: &trace.spans[at], trace: Some((&trace, at)) })?;
-        }
-    }
-    Ok(())
-}
+/// Takes the selected spans one by one.
+type Observe<'o> = &'o mut dyn FnMut(SpanView<'_>) -> Result<()>;
 
 /// The conditions of a pipeline that can be judged span by span, or `None` if it needs
 /// whole traces.
-fn span_filters<'q>(
-    pipeline: &'q Pipeline,
-    function: &'q MetricsFunction,
-) -> Option<Vec<&'q Expr>> {
+fn span_filters(pipeline: &Pipeline) -> Option<Vec<&Expr>> {
     let mut filters = Vec::new();
     for stage in &pipeline.stages {
         match stage {
@@ -301,6 +321,5 @@ fn span_filters<'q>(
             _ => return None,
         }
     }
-    let mut fields = function.by.iter().chain(&function.of);
-    (!fields.any(eval::field_needs_trace)).then_some(filters)
+    Some(filters)
 }

@@ -10,8 +10,8 @@ mod metrics;
 use std::ops::Range;
 
 use super::ast::{
-    Aggregate, AggregateOp, ArithOp, CompareOp, Field, Literal, Mode, Pipeline, Query, Relation,
-    Root, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp, Stage,
+    Aggregate, AggregateOp, ArithOp, CompareOp, Field, Literal, MetricsExpr, MetricsTail, Mode,
+    Pipeline, Query, Relation, Root, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp, Stage,
 };
 use super::lexer::{self, Token};
 use crate::error::{Error, Result};
@@ -146,15 +146,18 @@ impl Parser<'_> {
         let (pipeline, function) = self.pipeline()?;
         match function {
             None => Ok(Root::Search(pipeline)),
-            Some(function) => {
-                let leaf = super::ast::MetricsExpr::Leaf(pipeline, function);
+            Some(MetricsTail::Function(function)) => {
+                let leaf = MetricsExpr::Leaf(pipeline, function);
                 Ok(Root::Metrics(self.second_stages(leaf)?))
+            }
+            Some(MetricsTail::Compare(function)) => {
+                Ok(Root::Metrics(MetricsExpr::Compare(pipeline, function)))
             }
         }
     }
 
     /// Stages up to the first thing that is none; a metrics function ends the pipeline.
-    fn pipeline(&mut self) -> Result<(Pipeline, Option<super::ast::MetricsFunction>)> {
+    fn pipeline(&mut self) -> Result<(Pipeline, Option<MetricsTail>)> {
         let mut stages = Vec::new();
         loop {
             if let Some(op) = self.metrics_function_name() {
@@ -164,8 +167,12 @@ impl Parser<'_> {
                         "a metrics function needs spans to measure: write { } | in front of it",
                     ));
                 }
-                let function = self.metrics_function(op)?;
-                return Ok((Pipeline { stages }, Some(function)));
+                let tail = if self.is_word("compare") {
+                    MetricsTail::Compare(self.compare_function()?)
+                } else {
+                    MetricsTail::Function(self.metrics_function(op)?)
+                };
+                return Ok((Pipeline { stages }, Some(tail)));
             }
             stages.push(self.stage()?);
             if !self.take_sym("|") {

@@ -159,11 +159,7 @@ impl<'a> Value<'a> {
             Value::Nil => key.push(0),
             Value::Int(v) => put(key, 1, &ordered(*v)),
             Value::Float(v) => put(key, 2, &ordered(float_order(*v))),
-            // No text contains the byte 255, so it can end one.
-            Value::Text(v) => {
-                put(key, 3, v.as_bytes());
-                key.push(u8::MAX);
-            }
+            Value::Text(v) => put_text(key, v),
             Value::Bool(v) => put(key, 4, &[u8::from(*v)]),
             Value::Duration(v) => put(key, 5, &ordered(*v)),
             Value::Status(v) => put(key, 6, &[*v as u8]),
@@ -180,6 +176,19 @@ impl<'a> Value<'a> {
 fn put(key: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     key.push(tag);
     key.extend_from_slice(bytes);
+}
+
+/// Ended by `0 1`, with a zero byte inside written as `0 255`: so no text's key is the
+/// beginning of another's, and shorter texts come first.
+fn put_text(key: &mut Vec<u8>, text: &str) {
+    key.push(3);
+    for (at, part) in text.as_bytes().split(|b| *b == 0).enumerate() {
+        if at > 0 {
+            key.extend([0, u8::MAX]);
+        }
+        key.extend_from_slice(part);
+    }
+    key.extend([0, 1]);
 }
 
 fn ordered(value: i64) -> [u8; 8] {

@@ -1,7 +1,8 @@
 //! Metrics functions, arithmetic on their series, and what may follow.
 
 use super::super::ast::{
-    ArithOp, CompareOp, Literal, MetricsExpr, MetricsFunction, MetricsOp, SecondStage,
+    ArithOp, CompareFunction, CompareOp, Literal, MetricsExpr, MetricsFunction, MetricsOp,
+    MetricsTail, SecondStage, SpansetExpr,
 };
 use super::super::lexer::Token;
 use super::{Parser, field};
@@ -11,6 +12,9 @@ use crate::error::{Error, Result};
 const TOP_MAX: i64 = 100_000;
 /// How many quantiles one function may be asked for: each is a series per group.
 const QUANTILES_MAX: usize = 32;
+/// How many values of each attribute `compare` shows if it is not said, and at most.
+const COMPARE_TOP: usize = 10;
+const COMPARE_TOP_MAX: usize = 1_000;
 /// How many fields `by (…)` takes: what Tempo takes.
 const BY_MAX: usize = 5;
 
@@ -64,14 +68,8 @@ impl Parser<'_> {
     }
 
     pub(super) fn metrics_function(&mut self, op: MetricsOp) -> Result<MetricsFunction> {
-        let (name, span) = self.next();
+        let (name, _) = self.next();
         let Token::Word(name) = name else { return Err(self.unexpected("a metrics function")) };
-        if name == "compare" {
-            return Err(Error::bad(
-                span,
-                "compare() is not supported yet: ask for the two selections with rate() by (…) each",
-            ));
-        }
         self.expect_sym("(", &format!("after {name}"))?;
         let of = match op {
             MetricsOp::Rate | MetricsOp::Count => None,
@@ -104,6 +102,41 @@ impl Parser<'_> {
             }
         }
         Ok(MetricsFunction { op, of, quantiles, by })
+    }
+
+    /// `compare({…})`, `compare({…}, top)` or `compare({…}, top, start, end)`.
+    pub(super) fn compare_function(&mut self) -> Result<CompareFunction> {
+        self.next();
+        self.expect_sym("(", "after compare")?;
+        let (SpansetExpr::Filter(selection), _) = self.spanset()? else {
+            return Err(self.unexpected("one { … } to select spans"));
+        };
+        let mut function = CompareFunction { selection, top: COMPARE_TOP, window: None };
+        if self.take_sym(",") {
+            function.top =
+                usize::try_from(self.whole("how many values")?).unwrap_or(COMPARE_TOP_MAX);
+            if function.top > COMPARE_TOP_MAX {
+                return Err(Error::bad(
+                    self.span(),
+                    format!("at most {COMPARE_TOP_MAX} values of each attribute"),
+                ));
+            }
+        }
+        if self.take_sym(",") {
+            let start = self.whole("the start in Unix nanoseconds")?;
+            self.expect_sym(",", "and the end of the selection")?;
+            function.window = Some((start, self.whole("the end in Unix nanoseconds")?));
+        }
+        self.expect_sym(")", "after the arguments of compare")?;
+        Ok(function)
+    }
+
+    /// An integer above zero.
+    fn whole(&mut self, what: &str) -> Result<i64> {
+        match self.next() {
+            (Token::Int(number @ 1..), _) => Ok(number),
+            (_, span) => Err(Error::bad(span, format!("{what} must be a whole number above zero"))),
+        }
     }
 
     fn quantile(&mut self) -> Result<f64> {
@@ -196,9 +229,16 @@ impl Parser<'_> {
         let is_query = self.group_has_metrics_function();
         self.next();
         let operand = if is_query {
-            let (pipeline, function) = self.nested(Parser::pipeline)?;
-            let Some(function) = function else {
-                return Err(self.unexpected("| and a metrics function such as rate()"));
+            let (pipeline, tail) = self.nested(Parser::pipeline)?;
+            let function = match tail {
+                Some(MetricsTail::Function(function)) => function,
+                Some(MetricsTail::Compare(_)) => {
+                    return Err(Error::bad(
+                        self.span(),
+                        "compare() cannot be combined with other series",
+                    ));
+                }
+                None => return Err(self.unexpected("| and a metrics function such as rate()")),
             };
             let leaf = MetricsExpr::Leaf(pipeline, function);
             Operand::Series(self.second_stages(leaf)?)
@@ -276,7 +316,7 @@ fn number(literal: &Literal, span: &std::ops::Range<usize>) -> Result<f64> {
     }
 }
 
-/// `compare` is listed so that it can be refused by name.
+/// `compare` is listed since it ends a pipeline like the others.
 fn metrics_op(word: &str) -> Option<MetricsOp> {
     Some(match word {
         "rate" => MetricsOp::Rate,

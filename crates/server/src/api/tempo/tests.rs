@@ -184,7 +184,7 @@ async fn what_cannot_be_asked_is_refused_with_the_reason() {
         ("metrics/query_range?q={}", "makes no series"),
         ("metrics/query_range?q={}|rate()&step=0", "invalid step"),
         ("metrics/query_range?q={}|rate()&step=1ms&since=1h", "longer step"),
-        ("metrics/query?q={}|compare({status=error})", "not supported yet"),
+        ("metrics/query?q={}|compare()", "parse error at line 1"),
     ] {
         let (status, body) = get(&format!("/tempo/api/{path}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {body}");
