@@ -75,7 +75,9 @@ impl Params {
         if self.instant || self.step_ns <= 0 {
             return 1;
         }
-        usize::try_from((self.end_ns - self.start_ns) / self.step_ns + 1).unwrap_or(1)
+        // The difference of two i64 may not fit into one.
+        let span = i128::from(self.end_ns) - i128::from(self.start_ns);
+        usize::try_from(span / i128::from(self.step_ns) + 1).unwrap_or(1)
     }
 
     /// The time of a point.
@@ -83,7 +85,7 @@ impl Params {
         if self.instant {
             return self.end_ns;
         }
-        self.start_ns + self.step_ns * step as i64
+        self.start_ns.saturating_add(self.step_ns.saturating_mul(step as i64))
     }
 }
 

@@ -96,8 +96,8 @@ fn counter_rate(points: &[Point], end_ns: i64, range_ns: i64) -> f64 {
         return 0.0;
     }
     let between = sampled / (points.len() - 1) as f64;
-    let mut to_start = (first_ns - (end_ns - range_ns)) as f64 / 1e9;
-    let mut to_end = (end_ns - last_ns) as f64 / 1e9;
+    let mut to_start = first_ns.saturating_sub(end_ns.saturating_sub(range_ns)) as f64 / 1e9;
+    let mut to_end = end_ns.saturating_sub(last_ns) as f64 / 1e9;
     let threshold = between * 1.1;
     if to_start >= threshold {
         to_start = between / 2.0;

@@ -132,7 +132,7 @@ async fn volumes(
     let asked = state.ask(Api::Loki, params.timeout()?, move |snapshot, limits| {
         let mut streams: HashMap<Labels, BTreeMap<i64, u64>> = HashMap::new();
         count(snapshot, limits, &matchers, range, &mut |stream, time_ns, bytes| {
-            let bucket = (time_ns - range.start_ns) / step_ns;
+            let bucket = time_ns.saturating_sub(range.start_ns) / step_ns;
             let end = range.start_ns.saturating_add((bucket + 1).saturating_mul(step_ns));
             let buckets = streams.entry(stream.clone()).or_default();
             *buckets.entry(end.min(range.end_ns)).or_default() += bytes;
@@ -174,7 +174,7 @@ pub(super) async fn volume(State(state): State<Arc<AppState>>, params: Params) -
 pub(super) async fn volume_range(State(state): State<Arc<AppState>>, params: Params) -> Answered {
     let (start_ns, end_ns) = params.range(state.clock.now_ns(), HOUR_NS)?;
     let step_ns = params.step(start_ns, end_ns)?;
-    if (end_ns - start_ns) / step_ns > STEPS_MAX {
+    if end_ns.saturating_sub(start_ns) / step_ns > STEPS_MAX {
         return Err(Refused::bad(format!("more than {STEPS_MAX} steps; use a larger step")));
     }
     let range = TimeRange { start_ns, end_ns };

@@ -297,6 +297,33 @@ async fn refusals_say_what_and_where() {
 }
 
 #[tokio::test]
+async fn times_at_the_edge_are_times() {
+    let edge =
+        [("start", "-9223372036854775808"), ("end", "9223372036854775807"), ("step", "900000000")];
+    for (at, query) in [
+        ("query_range", "sum(count_over_time({app=\"api\"}[1m]))"),
+        ("query_range", "max_over_time({app=\"api\"} | logfmt | unwrap nope [290y] offset -290y)"),
+        (
+            "query_range",
+            "rate_counter({app=\"api\"} | logfmt | unwrap duration(took) | __error__=\"\" [1s])",
+        ),
+        ("query_range", "{app=\"api\"}"),
+        ("index/volume_range", "{app=\"api\"}"),
+        ("index/volume", "{app=\"api\"}"),
+        ("detected_fields", "{app=\"api\"}"),
+        ("labels", "{app=\"api\"}"),
+    ] {
+        let mut params = edge.to_vec();
+        params.push(("query", query));
+        get(at, &params).await;
+    }
+    for time in ["-9223372036854775808", "9223372036854775807"] {
+        let query = "sum(rate({app=\"api\"}[290y] offset 290y))";
+        get("query", &[("query", query), ("time", time)]).await;
+    }
+}
+
+#[tokio::test]
 async fn build_info_tells_a_version() {
     let info = get("status/buildinfo", &[]).await;
     assert_eq!(info["branch"], "trefoil");
