@@ -1,5 +1,6 @@
 """A Loki logging handler pushes, and what Grafana and logcli ask is answered."""
 
+import contextlib
 import gzip
 import json
 import logging
@@ -8,6 +9,7 @@ import time
 import logging_loki
 import pytest
 import requests
+from websockets.sync.client import connect
 
 from server import wait_for
 
@@ -117,3 +119,34 @@ def test_pushes_as_curl_sends_them(server):
     assert [line for stream in found for _, line in stream["values"]] == ["with metadata"] * 2
     bad = requests.post(url, data=b"{", headers={"Content-Type": "application/json"}, timeout=20)
     assert bad.status_code == 400 and bad.text
+
+
+@pytest.fixture
+def sockets():
+    """Holds sockets open until after the fixtures that are asked for behind it."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+def test_tail_follows_the_log_until_the_server_stops(sockets, server):
+    """As `logcli query --tail` does; the server stops while the socket is open."""
+
+    def push(line):
+        body = {"streams": [{"stream": {"app": "tailed"}, "values": [[str(time.time_ns()), line]]}]}
+        answer = requests.post(f"{server.http}/loki/api/v1/push", json=body, timeout=20)
+        assert answer.status_code == 204, answer.text
+
+    push("before")
+    url = server.http.replace("http:", "ws:") + "/loki/api/v1/tail?delay_for=0&limit=30&query="
+    query = requests.utils.quote('{app="tailed"} |= "e"')
+    socket = sockets.enter_context(connect(url + query))
+    first = json.loads(socket.recv(timeout=10))
+    assert [line for _, line in first["streams"][0]["values"]] == ["before"]
+    assert first["streams"][0]["stream"]["app"] == "tailed"
+    for line in ("one", "two", "three"):
+        push(line)
+    came = []
+    while len(came) < 2:
+        for stream in json.loads(socket.recv(timeout=10))["streams"]:
+            came += [line for _, line in stream["values"]]
+    assert came == ["one", "three"]
