@@ -38,7 +38,7 @@ impl Matcher {
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, String> {
         let regex = match op {
             MatchOp::Regex | MatchOp::NotRegex => Some(
-                Regex::new(&format!("^(?s:{value})$"))
+                anchored(value)
                     .map_err(|e| format!("invalid regular expression {value:?}: {e}"))?,
             ),
             MatchOp::Equal | MatchOp::NotEqual => None,
@@ -69,8 +69,34 @@ impl Matcher {
     }
 }
 
+/// A pattern that must match the whole text.
+fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    // TRAP: the pattern must compile alone, or `a)|(b` would close the group and escape
+    // the anchors.
+    Regex::new(pattern)?;
+    Regex::new(&format!("^(?s:{pattern})$"))
+}
+
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.op == other.op && self.value == other.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_the_whole_value_or_are_refused() {
+        let matches = |pattern: &str, value: &str| {
+            Matcher::new("l", MatchOp::Regex, pattern).expect(pattern).matches(value)
+        };
+        assert!(matches("a|b", "b"));
+        assert!(!matches("a|b", "ab"));
+        assert!(matches(".*", "two\nlines"));
+        for bad in ["a)|(b", "(", "[", "a**", "(?P<n>x"] {
+            assert!(Matcher::new("l", MatchOp::Regex, bad).is_err(), "{bad}");
+        }
     }
 }
