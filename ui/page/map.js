@@ -11,6 +11,8 @@ import { Empty, Partial, Problem, Progress } from '../widget/states.js';
 
 /** Boxes drawn at once; past that the map shows the neighbourhood of one service. */
 const NODES_MAX = 60;
+/** Arrows drawn at once: with more nobody can follow one. */
+const EDGES_MAX = 60;
 const PAD = 14;
 
 /** @typedef {import('../types/api.d.ts').ServiceMap} ServiceMap */
@@ -23,17 +25,24 @@ export function Page() {
   const { data } = answer;
   const shown = useMemo(() => (data ? near(data, focus) : null), [data, focus]);
   const seconds = Math.max(1, (r.to - r.from) / 1000);
+  const drawn = useMemo(() => (shown ? { ...shown, edges: worst(shown.edges) } : null), [shown]);
   return html`<div class="page">
     ${h(Progress, { answer })}
     ${h(Problem, { error: answer.error, stale: Boolean(data) })}
     <div class="row">
       ${data && html`<span class="dim">${number(shown?.nodes.length ?? 0)} of ${number(data.nodes.length)} nodes, ${number(shown?.edges.length ?? 0)} edges</span>`}
       ${focus && html`<span class="chip">around ${focus} <button class="small" onClick=${() => set({ focus: '', service: '' })}>Show all</button></span>`}
+      ${shown && drawn && drawn.edges.length < shown.edges.length && !table && html`<span class="chip">drawn are ${drawn.edges.length}: the most failing, then the busiest; the table has all</span>`}
       ${h(Partial, { why: data?.partial })}<span class="grow"></span>
       <button class="small" aria-pressed=${table} onClick=${() => setTable(!table)}>${table ? 'Map' : 'Table'}</button></div>
     ${shown && (shown.nodes.length === 0 ? h(Empty, { what: '0 services', why: 'The map is drawn from spans whose parent lies in another service. None started in this range.',
-      children: html`<button onClick=${() => set({ from: 'now-1d', to: 'now' })}>Last 24 h</button>` }) : table ? h(Table, { map: shown, seconds }) : h(Drawing, { map: shown, seconds }))}
+      children: html`<button onClick=${() => set({ from: 'now-1d', to: 'now' })}>Last 24 h</button>` }) : table ? h(Table, { map: shown, seconds }) : drawn && h(Drawing, { map: drawn, seconds }))}
   </div>`;
+}
+
+/** @param {import('../types/api.d.ts').MapEdge[]} edges */
+function worst(edges) {
+  return edges.length <= EDGES_MAX ? edges : [...edges].sort((a, b) => b.errors - a.errors || b.requests - a.requests).slice(0, EDGES_MAX);
 }
 
 /** What lies within two calls of a service; everything if there is no focus and it fits. @param {ServiceMap} map @param {string} focus */

@@ -111,7 +111,7 @@ function Errors({ errors }) {
   <tbody>${errors.map((e) => html`<tr>
     <td><div class="message">${e.fresh && html`<span class="chip bad">new</span>`}<a href=${e.trace_id
       ? href(`trace/${e.trace_id}`, { span: e.span_id })
-      : href('logs', { q: `{service_name="${e.service}"} |= ${JSON.stringify(e.message.slice(0, 80))}` })}
+      : href('logs', { q: `{service_name="${e.service}"} |= ${JSON.stringify(e.message.split(': ')[0].slice(0, 80))}` })}
       title=${e.trace_id ? 'The latest trace' : 'The log lines'}>${e.message}</a><span class="tag">${e.source}</span></div></td>
     <td>${h(Service, { name: e.service, color: e.color })}</td>
     <td class="num">${number(e.count)}</td>

@@ -244,7 +244,7 @@ impl Errors {
         let row = ErrorRow {
             service: scan::service_name(&log.resource).to_owned(),
             color: 0,
-            message: text.lines().next().unwrap_or("").chars().take(MESSAGE_MAX).collect(),
+            message: said(text.lines().next().unwrap_or("")).chars().take(MESSAGE_MAX).collect(),
             source: "log",
             count: 0,
             first_ms: i64::MAX,
@@ -312,6 +312,37 @@ fn message<'s>(span: &'s Span<'_>) -> Option<&'s str> {
     })
 }
 
+/// What a structured line says, without its other fields: the message of a JSON object or of
+/// `key=value` pairs, with the error that goes with it. Any other line as it is.
+fn said(line: &str) -> String {
+    const MESSAGES: [&str; 3] = ["msg", "message", "event"];
+    const ERRORS: [&str; 3] = ["error", "err", "reason"];
+    let object: Option<serde_json::Map<String, serde_json::Value>> =
+        line.starts_with('{').then(|| serde_json::from_str(line).ok()).flatten();
+    let find = |names: &[&str]| match &object {
+        Some(object) => names.iter().find_map(|name| Some(object.get(*name)?.as_str()?.to_owned())),
+        None => names.iter().find_map(|name| pair(line, name)),
+    };
+    match (find(&MESSAGES), find(&ERRORS)) {
+        (Some(message), Some(error)) => format!("{message}: {error}"),
+        (Some(message), None) => message,
+        _ => line.to_owned(),
+    }
+}
+
+/// The value of `name=value` or `name="value"` in a line.
+fn pair(line: &str, name: &str) -> Option<String> {
+    let starts = |at: usize| at == 0 || line.as_bytes().get(at - 1) == Some(&b' ');
+    let (at, _) = line.match_indices(name).find(|(at, _)| {
+        starts(*at) && line.get(at + name.len()..).is_some_and(|rest| rest.starts_with('='))
+    })?;
+    let rest = line.get(at + name.len() + 1..)?;
+    match rest.strip_prefix('"') {
+        Some(quoted) => Some(quoted.split_once('"')?.0.to_owned()),
+        None => rest.split(' ').next().map(str::to_owned),
+    }
+}
+
 /// The message with every word that has a digit in it (ids, times, counts) made one sign.
 fn fingerprint(message: &str) -> String {
     let word = |word: &str| {
@@ -322,7 +353,20 @@ fn fingerprint(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::fingerprint;
+    use super::{fingerprint, said};
+
+    #[test]
+    fn structured_lines_are_shown_by_what_they_say() {
+        for (line, want) in [
+            ("plain words", "plain words"),
+            (r#"{"ts":1,"level":"error","msg":"no card","error":"timeout"}"#, "no card: timeout"),
+            (r#"level=error msg="upstream call failed" err=EOF"#, "upstream call failed: EOF"),
+            (r#"{"broken"#, r#"{"broken"#),
+            (r#"xmsg="no" msg="open"#, r#"xmsg="no" msg="open"#),
+        ] {
+            assert_eq!(said(line), want);
+        }
+    }
 
     #[test]
     fn messages_that_differ_by_numbers_are_one_error() {
