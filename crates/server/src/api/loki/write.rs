@@ -19,7 +19,17 @@ pub(super) struct Shape {
 /// A whole answer of `query` or `query_range`.
 pub(super) fn answer(answer: &Answer, shape: Shape, took: Duration) -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
-    out.extend_from_slice(br#"{"status":"success","data":{"resultType":"#);
+    out.extend_from_slice(br#"{"status":"success","#);
+    if answer.stats.blocks_damaged > 0 {
+        let damaged = answer.stats.blocks_damaged;
+        out.extend_from_slice(br#""warnings":["#);
+        string(
+            &mut out,
+            &format!("{damaged} blocks are damaged and left out: the answer is partial"),
+        );
+        out.extend_from_slice(b"],");
+    }
+    out.extend_from_slice(br#""data":{"resultType":"#);
     match &answer.data {
         Data::Streams(entries) => {
             out.extend_from_slice(br#""streams","#);
@@ -222,6 +232,20 @@ fn stats(stats: &Stats, entries: usize, took: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_leaves_out_damaged_blocks_says_so() {
+        let written = |blocks_damaged| {
+            let stats = Stats { blocks_damaged, ..Stats::default() };
+            let shape = Shape { categorize: false, at_ns: 0 };
+            let body = answer(&Answer { data: Data::Scalar(1.0), stats }, shape, Duration::ZERO);
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+        };
+        assert!(written(0).get("warnings").is_none());
+        let warnings = &written(2)["warnings"];
+        assert!(warnings[0].as_str().unwrap().starts_with("2 blocks are damaged"), "{warnings}");
+        assert_eq!(written(2)["data"]["result"], serde_json::json!([0, "1"]));
+    }
 
     #[test]
     fn samples() {
