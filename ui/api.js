@@ -2,7 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { positionIn } from './lib/lex.js';
-import { fill } from './lib/metric.js';
+import { fill, unfilled } from './lib/metric.js';
 import { now, root } from './url.js';
 
 /** An answer that says no. */
@@ -134,9 +134,7 @@ export async function logs(query, ns, limit, direction, abort) {
 export async function queryRange(query, r, step, abort) {
   const params = { query: fill(query, step), start: r.from / 1000, end: r.to / 1000, step };
   const answer = /** @type {any} */ (await get('api/v1/query_range', params, abort).catch((error) => {
-    // The server speaks of the filled text; past a placeholder its places are not ours.
-    const moved = query.indexOf('$__');
-    if (error instanceof ApiError && moved >= 0 && (error.at.column ?? 0) > moved) error.at = {};
+    if (error instanceof ApiError && error.at.line === 1) error.at.column = unfilled(query, step, error.at.column ?? 1);
     throw error;
   }));
   return { ...answer.data, warnings: answer.warnings ?? [] };

@@ -89,6 +89,23 @@ export function fill(query, stepSeconds) {
 }
 
 /**
+ * The column of the text as typed that a column of the filled text stands for; both from 1.
+ * @param {string} query @param {number} stepSeconds @param {number} column
+ */
+export function unfilled(query, stepSeconds, column) {
+  let typed = 0;
+  let filled = 0;
+  for (const part of query.split(/(\$__(?:rate_)?interval)/)) {
+    const { length } = fill(part, stepSeconds);
+    // Inside a placeholder the place is its start.
+    if (column - 1 < filled + length) return typed + 1 + (part.startsWith('$__') ? 0 : column - 1 - filled);
+    typed += part.length;
+    filled += length;
+  }
+  return typed + 1;
+}
+
+/**
  * A series' name in a legend: what tells it apart from the others.
  * @param {Record<string, string>} labels
  * @param {Record<string, string>[]} all

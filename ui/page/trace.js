@@ -105,7 +105,7 @@ function Facts({ tree }) {
     ${root !== undefined && html`<a href=${href(`services/${t.services[t.service[root]].name}`)}><span class=${`dot c${t.services[t.service[root]].color % 8}`}></span>${t.services[t.service[root]].name}</a>`}
     <span><b>${duration(t.duration_ns)}</b></span>
     <span>${number(t.id.length)} spans</span>
-    <span>${number(t.services.length)} services</span>
+    <span>${t.services.length === 1 ? '1 service' : `${number(t.services.length)} services`}</span>
     <span class=${failed ? 'error-text' : ''}>${failed ? '✕ ' : ''}${number(failed)} failed</span>
     <span title=${new Date(ms).toISOString()}>${dateTime(ms, utc.value)}${utc.value ? ' UTC' : ''}</span>
     ${lost > 0 && html`<span class="chip partial" title="Their parents were not received or are gone; they are shown at the top level">◐ ${number(lost)} spans without their parent</span>`}

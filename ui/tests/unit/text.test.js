@@ -90,6 +90,10 @@ test('units follow the question', () => {
 });
 
 test('placeholders and legends', () => {
+  const typed = 'rate(x[$__rate_interval]) +';
+  assert.equal(metric.unfilled(typed, 5, metric.fill(typed, 5).length + 1), typed.length + 1);
+  assert.equal(metric.unfilled(typed, 5, 6), 6);
+  assert.equal(metric.unfilled('a b', 5, 3), 3);
   assert.equal(metric.fill('rate(x[$__rate_interval])', 5), 'rate(x[60s])');
   assert.equal(metric.fill('rate(x[$__interval])', 30), 'rate(x[30s])');
   const all = [{ __name__: 'x', a: '1', b: '2' }, { __name__: 'x', a: '1', b: '3' }];
