@@ -154,8 +154,9 @@ impl Lexer<'_> {
         let text = &self.text[start..self.at];
         if word > len {
             return match parse_prometheus_ms(text) {
-                Some(ms) => Ok(Tok::Duration(ms)),
-                None => Err(bad_number(start..self.at, text)),
+                // Beyond this, seconds as a float no longer tell milliseconds apart.
+                Some(ms) if ms <= 1_000_000_000_000_000 => Ok(Tok::Duration(ms)),
+                _ => Err(bad_number(start..self.at, text)),
             };
         }
         let digits: String = text.chars().filter(|c| *c != '_').collect();
@@ -196,8 +197,13 @@ impl Lexer<'_> {
     /// Go's escapes: `\a \b \f \n \r \t \v \\ \' \"`, `\ooo`, `\xhh`, `\uhhhh`, `\Uhhhhhhhh`.
     fn escape(&mut self, quote: u8, out: &mut Vec<u8>) -> Result<()> {
         let start = self.at - 1;
+        let text = self.text;
         let bad = |end: usize| {
-            Error::bad(start..end, "unknown escape sequence in string: write \\\\ for a backslash")
+            let end = (end..=text.len()).find(|at| text.is_char_boundary(*at));
+            Error::bad(
+                start..end.unwrap_or(text.len()),
+                "unknown escape sequence in string: write \\\\ for a backslash",
+            )
         };
         let Some(&b) = self.rest().first() else {
             return Err(Error::bad(start..self.at, "escape sequence not terminated"));

@@ -22,10 +22,10 @@ use crate::limits::{DEPTH_MAX, TEXT_MAX};
 /// Parses a whole text.
 pub(crate) fn parse(text: &str) -> Result<Node> {
     if text.len() > TEXT_MAX {
-        return Err(Error::bad(
-            0..0,
-            format!("query text of {} bytes is longer than {TEXT_MAX}: shorten it", text.len()),
-        ));
+        return Err(Error::limit(format!(
+            "query text of {} bytes is longer than {TEXT_MAX}: shorten it",
+            text.len()
+        )));
     }
     let tokens = tokenize(text)?;
     let mut parser = Parser { text, tokens, at: 0, depth: 0, operators: 0 };

@@ -12,11 +12,8 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Number { value, is_duration } => {
-                if *is_duration && *value < 0.0 {
-                    return write!(f, "-{}", Milliseconds(-value * 1e3));
-                }
                 if *is_duration {
-                    return write!(f, "{}", Milliseconds(value * 1e3));
+                    return write_duration(f, *value);
                 }
                 f.write_str(&plain_number(*value))
             }
@@ -61,7 +58,7 @@ fn write_selector(
     selector: &Selector,
     range: Option<&Span>,
 ) -> fmt::Result {
-    let outside = selector.name.as_deref().filter(|name| is_metric_name(name));
+    let outside = selector.name.as_deref().filter(|name| stands_alone(name));
     f.write_str(outside.unwrap_or_default())?;
     let mut parts = Vec::new();
     if let (None, Some(name)) = (outside, &selector.name) {
@@ -96,7 +93,11 @@ fn matcher_text(matcher: &Matcher) -> String {
 fn write_shift(f: &mut fmt::Formatter<'_>, shift: &Shift) -> fmt::Result {
     match shift.at {
         None => {}
-        Some(At::Time(ms)) => write!(f, " @ {}.{:03}", ms / 1000, (ms % 1000).abs())?,
+        Some(At::Time(ms)) => {
+            let sign = if ms < 0 { "-" } else { "" };
+            let ms = ms.unsigned_abs();
+            write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)?;
+        }
         Some(At::Start) => f.write_str(" @ start()")?,
         Some(At::End) => f.write_str(" @ end()")?,
     }
@@ -127,7 +128,7 @@ fn write_matching(f: &mut fmt::Formatter<'_>, matching: &Matching) -> fmt::Resul
         write!(f, " {word} ({})", label_list(&matching.include))?;
     }
     match (matching.fill_left, matching.fill_right) {
-        (Some(l), Some(r)) if l.to_bits() == r.to_bits() => {
+        (Some(l), Some(r)) if l.to_bits() == r.to_bits() || (l.is_nan() && r.is_nan()) => {
             write!(f, " fill ({})", plain_number(l))
         }
         (left, right) => {
@@ -169,8 +170,9 @@ impl fmt::Display for Span {
 }
 
 fn write_duration(f: &mut fmt::Formatter<'_>, seconds: f64) -> fmt::Result {
-    let sign = if seconds < 0.0 { "-" } else { "" };
-    write!(f, "{sign}{}", Milliseconds(seconds.abs() * 1e3))
+    let ms = (seconds * 1e3).round();
+    let sign = if ms < 0.0 { "-" } else { "" };
+    write!(f, "{sign}{}", Milliseconds(ms.abs()))
 }
 
 /// A part of a duration expression, in which a bare number is a factor.
@@ -255,6 +257,12 @@ fn plain_number(value: f64) -> String {
     } else {
         format!("{value}")
     }
+}
+
+/// Whether a name can be written without quotes where an operand is expected.
+fn stands_alone(name: &str) -> bool {
+    let taken = ["inf", "nan", "bool"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    is_metric_name(name) && !name.starts_with(':') && !taken
 }
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`.

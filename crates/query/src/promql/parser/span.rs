@@ -11,7 +11,7 @@ impl Parser<'_> {
         let start = self.span().start;
         let span = self.span_expression(0)?;
         if let Span::Literal { seconds, .. } = &span
-            && *seconds <= 0.0
+            && (*seconds * 1e3).round() < 1.0
         {
             return Err(Error::bad(
                 start..self.last_end(),
