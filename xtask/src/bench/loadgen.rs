@@ -98,7 +98,6 @@ fn measure(
     amount: &[String],
 ) -> Result<Vec<Figure>, String> {
     let server = Server::start(binary, &folder()?.join(format!("data-{}", case.name)))?;
-    let cpu_before = server.cpu_seconds()?;
     let url = format!("http://{}{}", server.otlp, case.path);
     let mut command = Command::new(loadgen);
     command.args(case.command).args(amount).args(["--url", &url, "--stop-on-error"]);
@@ -120,9 +119,8 @@ fn measure(
     let items = read("items")?;
     let cpu = read("server_cpu_s")?;
     server.settle();
-    let cpu_settled = server.cpu_seconds()? - cpu_before;
     let peak = server.peak_memory()?;
-    let bytes = server.stop()? as f64;
+    let left = server.stop()?;
     let Case { name, unit, item, peer, .. } = *case;
     let beside = |figure: Figure, value: f64| Figure { peer: Some((peer, value)), ..figure };
     let per_million = |cpu: f64| cpu / items * 1e6;
@@ -130,9 +128,17 @@ fn measure(
         Figure::new(format!("{name} · accepted, durable"), read("items_per_s")?, unit),
         Figure::new(format!("{name} · OTLP"), read("mb_per_s")?, "MB/s"),
         beside(Figure::new(format!("{name} · CPU per million"), per_million(cpu), "s"), case.cpu),
-        Figure::new(format!("{name} · CPU per million, settled"), per_million(cpu_settled), "s"),
+        Figure::new(
+            format!("{name} · CPU per million, start to end"),
+            per_million(left.cpu_seconds),
+            "s",
+        ),
         beside(
-            Figure::new(format!("{name} · on disk per {item}, settled"), bytes / items, "B"),
+            Figure::new(
+                format!("{name} · on disk per {item}, settled"),
+                left.bytes as f64 / items,
+                "B",
+            ),
             case.disk,
         ),
         beside(Figure::new(format!("{name} · peak memory"), peak / 1e6, "MB"), case.memory),

@@ -84,15 +84,7 @@ impl Server {
     /// # Errors
     /// Without `/proc`.
     pub(super) fn cpu_seconds(&self) -> Result<f64, String> {
-        let stat = self.proc_file("stat")?;
-        // The name of the process, in brackets, may hold blanks.
-        let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-        match (ticks(11), ticks(12)) {
-            (Some(user), Some(kernel)) => Ok((user + kernel) / TICKS_PER_SECOND),
-            _ => Err(format!("cannot read CPU time from `{stat}`")),
-        }
+        ticks(&self.proc_file("stat")?, 11)
     }
 
     /// The most memory that was resident at once, in bytes.
@@ -108,8 +100,7 @@ impl Server {
     }
 
     fn proc_file(&self, name: &str) -> Result<String, String> {
-        let path = format!("/proc/{}/{name}", self.pid());
-        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))
+        read(&format!("/proc/{}/{name}", self.pid()))
     }
 
     /// Waits until the data directory does not change any more: flushed and merged as far
@@ -126,22 +117,51 @@ impl Server {
         }
     }
 
-    /// Stops the server, which flushes, and weighs what it leaves; then removes that.
+    /// Stops the server, which flushes what is still in memory; answers what it leaves and
+    /// what it used; then removes the former.
     ///
     /// # Errors
     /// If it does not stop as it should.
-    pub(super) fn stop(mut self) -> Result<u64, String> {
+    pub(super) fn stop(mut self) -> Result<Left, String> {
         let pid = self.pid().to_string();
+        // Of children that ended only the sum is told.
+        let before = ticks(&read("/proc/self/stat")?, 13)?;
         let told = Command::new("kill").args(["-TERM", &pid]).status();
         told.map_err(|error| format!("cannot stop the server: {error}"))?;
         let status = self.child.wait().map_err(|error| error.to_string())?;
         if !status.success() {
             return Err(format!("the server ended with {status}"));
         }
-        let size = weigh(&self.data);
+        let cpu_seconds = ticks(&read("/proc/self/stat")?, 13)? - before;
+        let bytes = weigh(&self.data);
         std::fs::remove_dir_all(&self.data).map_err(|error| error.to_string())?;
-        Ok(size)
+        Ok(Left { bytes, cpu_seconds })
     }
+}
+
+/// What is left of a server.
+pub(super) struct Left {
+    /// Of its data directory.
+    pub(super) bytes: u64,
+    /// From its start to its end.
+    pub(super) cpu_seconds: f64,
+}
+
+/// The sum of two neighbouring fields of `/proc/…/stat` in seconds, counted after the
+/// name: 11 is the process's own time by user and kernel, 13 that of its ended children.
+fn ticks(stat: &str, at: usize) -> Result<f64, String> {
+    // The name of the process, in brackets, may hold blanks.
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let field = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    match (field(at), field(at + 1)) {
+        (Some(user), Some(kernel)) => Ok((user + kernel) / TICKS_PER_SECOND),
+        _ => Err(format!("cannot read CPU time from `{stat}`")),
+    }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
 }
 
 impl Drop for Server {
@@ -166,4 +186,17 @@ fn weigh(folder: &Path) -> u64 {
 #[allow(clippy::disallowed_methods, reason = "nothing tells when a folder stops changing")]
 fn wait(time: Duration) {
     std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_after_the_name() {
+        let stat = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 30 20 0";
+        assert_eq!(ticks(stat, 11), Ok(2.0));
+        assert_eq!(ticks(stat, 13), Ok(0.5));
+        assert!(ticks("12 (a)", 11).is_err());
+    }
 }
