@@ -10,8 +10,10 @@ use super::refusal::ItemError;
 use super::{Intake, Pipeline};
 
 /// Resource attributes that become labels of the stream: Loki's default list (its setting
-/// `default_resource_attributes_as_index_labels`). All others stay on the resource.
+/// `default_resource_attributes_as_index_labels`), and `app`, by which Promtail's users and
+/// the documents' queries select (S4). All others stay on the resource.
 const STREAM_ATTRIBUTES: &[&str] = &[
+    "app",
     "service.name",
     "service.namespace",
     "service.instance.id",
