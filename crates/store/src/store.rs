@@ -81,7 +81,7 @@ impl Limits {
     fn of(settings: &Settings) -> Self {
         let memory = settings.memory_bytes.max(8 << 20);
         Limits {
-            head_bytes: memory / 6,
+            head_bytes: memory / 8,
             head_bytes_max: memory / 2,
             cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
         }

@@ -92,7 +92,7 @@ impl Store {
 
     /// Flushes in the thread of an append when maintenance does not keep up.
     pub(super) fn flush_if_pressed(&self) {
-        let limit = self.limits.head_bytes + self.limits.head_bytes / 2;
+        let limit = self.limits.head_bytes + self.limits.head_bytes / 4;
         if self.counters.head_bytes.load(Relaxed) < limit {
             return;
         }
