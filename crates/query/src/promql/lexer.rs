@@ -229,7 +229,10 @@ impl Lexer<'_> {
             _ => return Err(bad(self.at)),
         };
         let hex = self.text.get(self.at..self.at + digits).ok_or_else(|| bad(self.at))?;
-        let code = u32::from_str_radix(hex, radix).map_err(|_| bad(self.at + digits))?;
+        // Rust would take a sign as well.
+        let code = Some(hex).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        let code = code.and_then(|hex| u32::from_str_radix(hex, radix).ok());
+        let code = code.ok_or_else(|| bad(self.at + digits))?;
         self.at += digits;
         if digits <= 3 {
             let byte = u8::try_from(code).map_err(|_| bad(self.at))?;

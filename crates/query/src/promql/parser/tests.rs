@@ -50,6 +50,8 @@ fn errors_say_what_and_where() {
         ("{a=~\".*\"}", 1, "vector selector must contain at least one non-empty matcher"),
         ("foo{__name__=\"bar\"}", 5, "metric name must not be set twice: \"foo\" or \"bar\""),
         ("{__name__=\"bar\",\"foo\"}", 17, "metric name must not be set twice: \"bar\" or \"foo\""),
+        ("{a=\"\\é\"}", 5, "unknown escape sequence in string: write \\\\ for a backslash"),
+        ("{a=\"\\x+4\"}", 5, "unknown escape sequence in string: write \\\\ for a backslash"),
         ("nope(1)", 1, "unknown function with name \"nope\""),
         (
             "rate(foo)",
