@@ -30,6 +30,19 @@ impl Labels {
         builder.build()
     }
 
+    /// Builds a set from pairs that are sorted by name, each name once, no value empty: one
+    /// allocation.
+    #[must_use]
+    pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        debug_assert!(pairs.clone().zip(pairs.clone().skip(1)).all(|((a, _), (b, _))| a < b));
+        let mut bytes = Vec::with_capacity(pairs.clone().map(|(n, v)| n.len() + v.len() + 4).sum());
+        for (name, value) in pairs {
+            put_str(&mut bytes, name);
+            put_str(&mut bytes, value);
+        }
+        Labels(Arc::from(bytes))
+    }
+
     /// Takes bytes that [`Labels::as_bytes`] gave out; `None` if they are not a valid set.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -274,6 +287,7 @@ mod tests {
         assert_eq!(Labels::from_bytes(labels.as_bytes()), Some(labels.clone()));
         assert_eq!(labels.get("b"), Some("2"));
         assert_eq!(labels.get("c"), None);
+        assert_eq!(Labels::from_sorted(pairs.iter().copied()), labels);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod name;
 mod series;
 
 use trefoil_store::model::{Exemplar, Metadata, MetricKind, STALE_NAN, Sample, SampleValue};
-use trefoil_store::{Batch, Labels, LabelsBuilder, ResourceIndex, ScopeIndex, SeriesIndex};
+use trefoil_store::{Batch, Labels, ResourceIndex, ScopeIndex, SeriesIndex};
 use trefoil_wire::otlp::metrics as wire;
 use trefoil_wire::protobuf::{Error, Repeated};
 
@@ -19,7 +19,7 @@ use super::{Intake, Pipeline};
 use delta::{Added, Step};
 use exponential::Exponential;
 use name::Shape;
-use series::Base;
+use series::{Base, PointLabels};
 
 /// Buckets of one explicit-bounds histogram; each becomes a series.
 const BUCKETS_MAX: usize = 1024;
@@ -166,15 +166,15 @@ struct Family<'f, 'a> {
 }
 
 /// What every kind of data point has.
-struct Common {
-    labels: LabelsBuilder,
+struct Common<'c> {
+    labels: PointLabels<'c>,
     time_ms: i64,
     start_ms: i64,
     /// There is no value: the series ended.
     is_stale: bool,
 }
 
-impl<'a> Family<'_, 'a> {
+impl<'f, 'a> Family<'f, 'a> {
     /// Translates the metric. The inner error refuses all its points, the outer one the
     /// request.
     fn translate(&mut self, intake: &mut Intake<'_>) -> Result<Result<(), ItemError>, Error> {
@@ -269,16 +269,20 @@ impl<'a> Family<'_, 'a> {
         Ok(())
     }
 
-    fn common(
+    fn common<'c>(
         &self,
         intake: &mut Intake<'_>,
-        attributes: trefoil_wire::otlp::Attributes<'_>,
+        attributes: trefoil_wire::otlp::Attributes<'c>,
         (start_ns, time_ns): (u64, u64),
         flags: u32,
-    ) -> Result<Common, ItemError> {
+    ) -> Result<Common<'c>, ItemError>
+    where
+        'f: 'c,
+    {
+        let place: &'f Place = self.place;
         let time_ms = intake.check_time(time_ns, self.pipeline.retention.metrics)? / 1_000_000;
         Ok(Common {
-            labels: self.place.base.with_attributes(attributes)?,
+            labels: place.base.with_attributes(attributes)?,
             time_ms,
             start_ms: i64::try_from(start_ns / 1_000_000).unwrap_or(0),
             is_stale: flags & wire::NO_RECORDED_VALUE != 0,
@@ -289,7 +293,7 @@ impl<'a> Family<'_, 'a> {
     fn put(
         &mut self,
         batch: &mut Batch,
-        common: &Common,
+        common: &Common<'_>,
         labels: &Labels,
         value: f64,
     ) -> SeriesIndex {
@@ -300,7 +304,7 @@ impl<'a> Family<'_, 'a> {
     fn put_value(
         &mut self,
         batch: &mut Batch,
-        common: &Common,
+        common: &Common<'_>,
         labels: &Labels,
         value: SampleValue,
     ) -> SeriesIndex {
@@ -325,7 +329,7 @@ impl<'a> Family<'_, 'a> {
             None => return Err(ItemError::Rule("no_value")),
         };
         let exemplars = exemplars(point.exemplars)?;
-        common.labels.set("__name__", &self.name);
+        common.labels.set("__name__", self.name.clone());
         let labels = common.labels.build();
         if temporality == Temporality::Delta && !common.is_stale {
             let mut values = [value];
@@ -342,7 +346,7 @@ impl<'a> Family<'_, 'a> {
     fn add_to_total(
         &mut self,
         key: &Labels,
-        common: &mut Common,
+        common: &mut Common<'_>,
         layout: u64,
         values: &mut [f64],
     ) -> Result<(), ItemError> {
@@ -379,7 +383,7 @@ impl<'a> Family<'_, 'a> {
         }
         let exemplars = exemplars(point.exemplars)?;
         if temporality == Temporality::Delta && !common.is_stale {
-            common.labels.set("__name__", &self.name);
+            common.labels.set("__name__", self.name.clone());
             let key = common.labels.build();
             let layout = layout(&bounds, point.sum.is_some());
             self.add_to_total(&key, &mut common, layout, &mut values)?;
@@ -389,11 +393,11 @@ impl<'a> Family<'_, 'a> {
             let at = bounds.partition_point(|bound| *bound < exemplar.value);
             intake.batch.exemplar(series[at], exemplar);
         }
-        common.labels.set("__name__", &format!("{}_count", self.name));
+        common.labels.set("__name__", format!("{}_count", self.name));
         let labels = common.labels.build();
         self.put(&mut intake.batch, &common, &labels, values[0]);
         if point.sum.is_some() {
-            common.labels.set("__name__", &format!("{}_sum", self.name));
+            common.labels.set("__name__", format!("{}_sum", self.name));
             let labels = common.labels.build();
             self.put(&mut intake.batch, &common, &labels, values[1]);
         }
@@ -404,16 +408,16 @@ impl<'a> Family<'_, 'a> {
     fn buckets(
         &mut self,
         batch: &mut Batch,
-        common: &mut Common,
+        common: &mut Common<'_>,
         bounds: &[f64],
         values: &[f64],
     ) -> Vec<SeriesIndex> {
-        common.labels.set("__name__", &format!("{}_bucket", self.name));
+        common.labels.set("__name__", format!("{}_bucket", self.name));
         let mut series = Vec::with_capacity(bounds.len() + 1);
         let mut cumulated = 0.0;
         for (i, bound) in bounds.iter().enumerate() {
             cumulated += values.get(2 + i).copied().unwrap_or(0.0);
-            common.labels.set("le", &shortest(*bound));
+            common.labels.set("le", shortest(*bound));
             let labels = common.labels.build();
             series.push(self.put(batch, common, &labels, cumulated));
         }
@@ -433,7 +437,7 @@ impl<'a> Family<'_, 'a> {
     ) -> Result<(), ItemError> {
         let times = (point.start_time_unix_nano, point.time_unix_nano);
         let mut common = self.common(intake, point.attributes, times, point.flags)?;
-        common.labels.set("__name__", &self.name);
+        common.labels.set("__name__", self.name.clone());
         let labels = common.labels.build();
         if common.is_stale {
             self.put(&mut intake.batch, &common, &labels, STALE_NAN);
@@ -472,13 +476,13 @@ impl<'a> Family<'_, 'a> {
         }
         let quantiles: Vec<_> = point.quantile_values.iter().collect::<Result<_, _>>()?;
         for (suffix, value) in [("_count", point.count as f64), ("_sum", point.sum)] {
-            common.labels.set("__name__", &format!("{}{suffix}", self.name));
+            common.labels.set("__name__", format!("{}{suffix}", self.name));
             let labels = common.labels.build();
             self.put(&mut intake.batch, &common, &labels, value);
         }
-        common.labels.set("__name__", &self.name);
+        common.labels.set("__name__", self.name.clone());
         for at in quantiles {
-            common.labels.set("quantile", &shortest(at.quantile));
+            common.labels.set("quantile", shortest(at.quantile));
             let labels = common.labels.build();
             self.put(&mut intake.batch, &common, &labels, at.value);
         }
@@ -531,15 +535,15 @@ fn exemplars(views: Repeated<'_, wire::Exemplar<'_>>) -> Result<Vec<Exemplar>, I
     for view in views.iter().take(EXEMPLARS_MAX) {
         let view = view?;
         let Some(value) = view.value else { continue };
-        let mut labels = LabelsBuilder::default();
+        let mut labels = PointLabels::default();
         if let Some(id) = view.trace_id() {
-            labels.set("trace_id", &hex(&id));
+            labels.set("trace_id", hex(&id));
         }
         if let Some(id) = view.span_id() {
-            labels.set("span_id", &hex(&id));
+            labels.set("span_id", hex(&id));
         }
         let with_ids = labels.build();
-        series::set_attributes(&mut labels, view.filtered_attributes)?;
+        labels.add_attributes(view.filtered_attributes)?;
         let all = labels.build();
         let chars: usize = all.iter().map(|(n, v)| n.chars().count() + v.chars().count()).sum();
         exemplars.push(Exemplar {

@@ -1,6 +1,8 @@
 //! The labels of a series: from the resource, the scope and the data point.
 
-use trefoil_store::model::{Resource, Scope};
+use std::borrow::Cow;
+
+use trefoil_store::model::{Resource, Scope, Value};
 use trefoil_store::{Labels, LabelsBuilder};
 use trefoil_wire::otlp::Attributes;
 
@@ -23,7 +25,7 @@ pub(super) struct Base {
     /// Promoted resource attributes, and the scope's: a point's attributes win.
     promoted: Vec<(String, String)>,
     /// Attributes for `target_info`.
-    others: LabelsBuilder,
+    others: Labels,
 }
 
 impl Base {
@@ -46,15 +48,15 @@ impl Base {
                 promoted.push((label_name(key).into_owned(), value.into_owned()));
             }
         }
-        let mut others = LabelsBuilder::default();
+        let mut others = PointLabels::default();
         for attribute in &resource.attributes {
             if !IDENTITY.contains(&&*attribute.key) {
-                add(&mut others, &label_name(&attribute.key), &text(&attribute.value));
+                others.add(label_name(&attribute.key), text(&attribute.value));
             }
         }
-        let base = Base { identity, promoted, others };
-        check(&base.others)?;
-        check(&base.labels())?;
+        others.check()?;
+        let base = Base { identity, promoted, others: others.build() };
+        base.labels().check()?;
         Ok(base)
     }
 
@@ -72,43 +74,46 @@ impl Base {
             let name = format!("otel_scope_{}", attribute.key);
             push(label_name(&name).into_owned(), &text(&attribute.value));
         }
-        check(&base.labels())?;
+        base.labels().check()?;
         Ok(base)
     }
 
     /// The labels of a point with these attributes, without `__name__`.
-    pub(super) fn with_attributes(&self, view: Attributes<'_>) -> Result<LabelsBuilder, ItemError> {
-        let mut labels = LabelsBuilder::default();
-        set_attributes(&mut labels, view)?;
+    pub(super) fn with_attributes<'a>(
+        &'a self,
+        view: Attributes<'a>,
+    ) -> Result<PointLabels<'a>, ItemError> {
+        let mut labels = PointLabels::default();
+        labels.add_attributes(view)?;
         for (name, value) in &self.promoted {
             if labels.get(name).is_none() {
                 labels.set(name, value);
             }
         }
         for (name, value) in &self.identity {
-            labels.set(name, value);
+            labels.set(*name, value);
         }
-        check(&labels)?;
+        labels.check()?;
         Ok(labels)
     }
 
-    fn labels(&self) -> LabelsBuilder {
-        let mut labels = LabelsBuilder::default();
+    fn labels(&self) -> PointLabels<'_> {
+        let mut labels = PointLabels::default();
         for (name, value) in &self.promoted {
             labels.set(name, value);
         }
         for (name, value) in &self.identity {
-            labels.set(name, value);
+            labels.set(*name, value);
         }
         labels
     }
 
     /// The labels of `target_info`; `None` without an identity or without anything to tell.
     pub(super) fn target_info(&self) -> Option<Labels> {
-        if self.identity.is_empty() || self.others.build().is_empty() {
+        if self.identity.is_empty() || self.others.is_empty() {
             return None;
         }
-        let mut labels = self.others.clone();
+        let mut labels = LabelsBuilder::from_labels(&self.others);
         for (name, value) in &self.identity {
             labels.set(name, value);
         }
@@ -117,37 +122,76 @@ impl Base {
     }
 }
 
-/// Sets a label for each attribute. Keys that become the same name share it, their values
-/// joined by `;` in the order of the keys.
-pub(super) fn set_attributes(
-    labels: &mut LabelsBuilder,
-    view: Attributes<'_>,
-) -> Result<(), ItemError> {
-    let mut pairs = Vec::new();
-    attributes(view, &mut pairs)?;
-    pairs.sort_by(|a, b| a.key.cmp(&b.key));
-    for attribute in pairs.iter().filter(|attribute| !attribute.key.is_empty()) {
-        add(labels, &label_name(&attribute.key), &text(&attribute.value));
-    }
-    Ok(())
+/// The labels of one point. Like the store's builder, but it borrows what it can: a
+/// request has thousands of points with a dozen labels each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PointLabels<'a> {
+    /// Sorted by name, each name once, no value empty.
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-fn add(labels: &mut LabelsBuilder, name: &str, value: &str) {
-    match labels.get(name) {
-        Some(existing) => {
-            let joined = format!("{existing};{value}");
-            labels.set(name, &joined);
+impl<'a> PointLabels<'a> {
+    /// Sets a label; an empty value removes it.
+    pub(super) fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
+        let (name, value) = (name.into(), value.into());
+        match self.find(&name) {
+            Ok(at) if value.is_empty() => drop(self.pairs.remove(at)),
+            Ok(at) => self.pairs[at].1 = value,
+            Err(_) if value.is_empty() => {}
+            Err(at) => self.pairs.insert(at, (name, value)),
         }
-        None => labels.set(name, value),
     }
-}
 
-fn check(labels: &LabelsBuilder) -> Result<(), ItemError> {
-    if labels.len() > LABELS_MAX {
-        return Err(ItemError::Rule("too_many_labels"));
+    /// Adds a label for each attribute. Keys that become the same name share it, their
+    /// values joined by `;` in the order of the keys.
+    pub(super) fn add_attributes(&mut self, view: Attributes<'a>) -> Result<(), ItemError> {
+        let mut pairs = Vec::with_capacity(view.len().min(LABELS_MAX));
+        attributes(view, &mut pairs)?;
+        pairs.sort_by(|a, b| a.key.cmp(&b.key));
+        self.pairs.reserve(pairs.len() + 8);
+        for attribute in pairs.into_iter().filter(|attribute| !attribute.key.is_empty()) {
+            let name = match attribute.key {
+                Cow::Borrowed(key) => label_name(key),
+                Cow::Owned(key) => Cow::Owned(label_name(&key).into_owned()),
+            };
+            let value = match attribute.value {
+                Value::Str(text) => text,
+                value => Cow::Owned(text(&value).into_owned()),
+            };
+            self.add(name, value);
+        }
+        Ok(())
     }
-    if labels.iter().any(|(_, value)| value.len() > VALUE_BYTES_MAX) {
-        return Err(ItemError::Rule("label_value_too_long"));
+
+    /// The value set so far.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.find(name).ok().map(|at| &*self.pairs[at].1)
     }
-    Ok(())
+
+    /// The finished set.
+    pub(super) fn build(&self) -> Labels {
+        Labels::from_sorted(self.pairs.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.pairs.binary_search_by(|(known, _)| (**known).cmp(name))
+    }
+
+    fn add(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
+        match self.find(&name) {
+            Ok(at) => self.pairs[at].1 = format!("{};{value}", self.pairs[at].1).into(),
+            Err(_) if value.is_empty() => {}
+            Err(at) => self.pairs.insert(at, (name, value)),
+        }
+    }
+
+    fn check(&self) -> Result<(), ItemError> {
+        if self.pairs.len() > LABELS_MAX {
+            return Err(ItemError::Rule("too_many_labels"));
+        }
+        if self.pairs.iter().any(|(_, value)| value.len() > VALUE_BYTES_MAX) {
+            return Err(ItemError::Rule("label_value_too_long"));
+        }
+        Ok(())
+    }
 }
