@@ -10,7 +10,7 @@ use super::{Figure, folder};
 use crate::workspace;
 
 /// What to send, and the best peer on the same data and two cores. It did not run beside us,
-/// so its name says when and how it was measured; a ratio here is a hint, not a result:
+/// so its name says when and how it was measured; a ratio here is a hint, not a result. Figures:
 /// CPU seconds per million, bytes on disk per item, peak memory in MB.
 struct Case {
     name: &'static str,
