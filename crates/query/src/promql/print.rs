@@ -248,12 +248,13 @@ impl fmt::Display for Milliseconds {
     }
 }
 
-/// A number without exponent, as Prometheus prints literals.
+/// A number without exponent, as Prometheus prints literals; but `Inf` without its sign,
+/// which before `^` would be read as one of the power.
 fn plain_number(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()
     } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+        if value > 0.0 { "Inf" } else { "-Inf" }.to_owned()
     } else {
         format!("{value}")
     }

@@ -24,7 +24,7 @@ fn expressions_print_canonically() {
         ("a offset -0.0001", "a offset 0s"),
         ("{\"inf\"} == {\"bool\"}", "{\"inf\"} == {\"bool\"}"),
         ("{\":\"} + {\"sum\"}", "{\":\"} + sum"),
-        ("1e999 - -0", "+Inf - -0"),
+        ("1e999 ^ a - -0", "Inf ^ a - -0"),
         ("a[min_of(1, 5m) * -2 + 1h]", "a[min_of(1, 5m) * -2 + 1h]"),
         ("max_over_time((up)[5m:])", "max_over_time((up)[5m:])"),
     ] {
