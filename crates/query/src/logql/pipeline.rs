@@ -81,6 +81,11 @@ impl Pipeline {
         }
         let unwrap = unwrap.map(UnwrapStage::new).transpose()?;
         let needed = needed(&stages, unwrap.as_ref(), result);
+        if needed.is_nothing() {
+            // As in Loki: when nobody looks at a label, lines are not parsed, so a line
+            // that cannot be parsed does not fail `sum(rate({…} | json [5m]))`.
+            stages.retain(|stage| !matches!(stage, Compiled::Json(_) | Compiled::Logfmt(_)));
+        }
         Ok(Pipeline { stages, pushed, unwrap, needed, now_ns })
     }
 

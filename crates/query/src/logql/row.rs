@@ -40,6 +40,11 @@ impl Needed {
         }
     }
 
+    /// Whether no label is needed at all.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Needed::Names(names) if names.is_empty())
+    }
+
     /// Whether this name is needed, or what it is called if the record came with it.
     fn may_become(&self, name: &str) -> bool {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Source: Loki, "Log queries: Label filter expression". A comparison with a number,
 //! duration or size keeps a row whose value cannot be converted and marks it with
-//! `__error__`; rows that are already marked pass. A row without the label does not match.
+//! `__error__`, unless it is marked already. A row without the label does not match.
 
 use regex::Regex;
 
@@ -165,9 +165,6 @@ fn converted<T>(
     // The errors are text: no number can be compared with them.
     if name == ERROR || name == ERROR_DETAILS {
         return Converted::Missing;
-    }
-    if row.error.is_some() {
-        return Converted::Failed;
     }
     let Some(text) = row.get(name) else { return Converted::Missing };
     if let Some(value) = convert(&text) {

@@ -41,8 +41,9 @@ pub(crate) fn process(formats: &[Format], now_ns: i64, row: &mut Row<'_>) {
             FormatValue::Rename(from) => {
                 let Some(value) = row.get(from).map(Cow::into_owned) else { continue };
                 let category = row.category(from).unwrap_or(Category::Parsed);
-                row.remove(from);
+                // In this order, as in Loki: `label_format a=a` removes the label.
                 row.set(&format.label, value, category);
+                row.remove(from);
             }
             FormatValue::Template(template) => {
                 let result = {
