@@ -41,6 +41,8 @@ pub(super) fn translate<'a>(
                 }
             };
             for view in scope_spans.spans {
+                // A refusal names its span, not the one before it.
+                span.name = "".into();
                 let read = view.map_err(ItemError::from).and_then(|view| {
                     fill(&mut span, &view)?;
                     intake.check_time(span.start_ns, pipeline.retention.traces)?;
