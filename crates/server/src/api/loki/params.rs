@@ -8,6 +8,7 @@ use trefoil_query::duration::{parse_go_ns, parse_prometheus_ms};
 use trefoil_query::logql::Direction;
 
 use super::Refused;
+use crate::api::rfc3339;
 
 /// The most lines one answer may have (Loki's `max_entries_limit_per_query`).
 pub(super) const LINES_MAX: usize = 5000;
@@ -185,62 +186,10 @@ fn time_ns(text: &str) -> Option<i64> {
         let nanos = if whole.starts_with('-') { -nanos } else { nanos };
         return seconds.checked_mul(SECOND_NS)?.checked_add(nanos);
     }
-    rfc3339_ns(text).or_else(|| {
+    rfc3339::parse_ns(text).or_else(|| {
         let seconds: f64 = text.parse().ok()?;
         (seconds.abs() < 9e9).then_some((seconds * 1e9) as i64)
     })
-}
-
-/// `2021-01-02T03:04:05.678Z` or with an offset such as `+02:00`.
-fn rfc3339_ns(text: &str) -> Option<i64> {
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
-        let digits = text.get(range)?;
-        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
-    let separators = [(4, b"-".as_slice()), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")];
-    let bytes = text.as_bytes();
-    if !separators.iter().all(|(at, any)| bytes.get(*at).is_some_and(|b| any.contains(b))) {
-        return None;
-    }
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let fits = (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
-    fits.then_some(())?;
-    let mut rest = &text[19..];
-    let mut nanos = 0;
-    if let Some(fraction) = rest.strip_prefix('.') {
-        let len = fraction.bytes().take_while(u8::is_ascii_digit).count();
-        let digits: String = fraction[..len].chars().chain("000000000".chars()).take(9).collect();
-        nanos = (len > 0).then(|| digits.parse::<i64>().ok())??;
-        rest = &fraction[len..];
-    }
-    let offset_s = match rest.as_bytes() {
-        [b'Z' | b'z'] => 0,
-        [sign @ (b'+' | b'-'), offset @ ..] if offset.len() == 5 && offset[2] == b':' => {
-            let at = text.len() - 5;
-            let seconds = number(at..at + 2)? * 3600 + number(at + 3..at + 5)? * 60;
-            if *sign == b'-' { -seconds } else { seconds }
-        }
-        _ => return None,
-    };
-    let days = days_from_civil(year, month, day);
-    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset_s;
-    seconds.checked_mul(SECOND_NS)?.checked_add(nanos)
-}
-
-/// Days since 1970-01-01. Source: Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms".
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let mp = if month > 2 { month - 3 } else { month + 9 };
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * mp + 2) / 5 + day - 1;
-    era * 146_097 + doe - 719_468
 }
 
 #[cfg(test)]
