@@ -118,7 +118,9 @@ test('by keyboard alone: overview, traces, a trace, its errors and logs', () => 
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Go to or paste' }).waitFor();
   await page.keyboard.type(ids.ok);
+  await page.getByRole('option', { name: `Open trace ${ids.ok}` }).waitFor();
   await page.keyboard.press('Enter');
   await page.waitForURL(new RegExp(ids.ok));
 }));
