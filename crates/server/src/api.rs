@@ -8,6 +8,7 @@ pub(crate) mod jaeger;
 pub(crate) mod loki;
 mod otlp_trace;
 pub(crate) mod prometheus;
+pub(crate) mod refused;
 pub(crate) mod rfc3339;
 #[cfg(test)]
 mod sample_trace;

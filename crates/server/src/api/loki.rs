@@ -17,13 +17,13 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
-use trefoil_query::{Error, ErrorKind};
 
 use crate::api::AppState;
+use crate::api::refused::Refused;
 
 /// How many clients may follow the log at once (Loki's `max_concurrent_tail_requests`).
 const TAILS_MAX: usize = 10;
@@ -50,42 +50,6 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
             "/tail",
             get(move |state, upgrade, params| tail::tail(state, upgrade, params, tails)),
         )
-}
-
-/// An answer that is not one: Loki writes the reason as plain text.
-#[derive(Debug, PartialEq, Eq)]
-struct Refused {
-    status: StatusCode,
-    reason: String,
-}
-
-impl Refused {
-    fn bad(reason: impl Into<String>) -> Self {
-        Refused { status: StatusCode::BAD_REQUEST, reason: reason.into() }
-    }
-
-    /// The error of a query, with its place if it speaks of one.
-    fn query(error: &Error, text: &str) -> Self {
-        let status = match error.kind {
-            // Loki answers 400 to whatever the asker can change.
-            ErrorKind::Bad | ErrorKind::Execution | ErrorKind::Limit => StatusCode::BAD_REQUEST,
-            ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Storage => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        if error.kind != ErrorKind::Bad || error.span == (0..0) {
-            return Refused { status, reason: error.message.clone() };
-        }
-        let (line, column) = error.position(text);
-        let reason = format!("parse error at line {line}, col {column}: {}", error.message);
-        Refused { status, reason }
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let content_type = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (self.status, content_type, self.reason).into_response()
-    }
 }
 
 type Answered = Result<Response, Refused>;

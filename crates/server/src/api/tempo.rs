@@ -14,14 +14,14 @@ mod trace;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value as Json, json};
 use trefoil_query::traceql::{self, Value};
-use trefoil_query::{Error, ErrorKind};
 
 use crate::api::AppState;
+use crate::api::refused::Refused;
 
 /// Paths relative to the mount.
 pub(crate) fn routes() -> Router<Arc<AppState>> {
@@ -50,42 +50,6 @@ async fn build_info() -> Response {
         "buildDate": "",
         "goVersion": "",
     }))
-}
-
-/// An answer that is not one.
-#[derive(Debug)]
-struct Refused {
-    status: StatusCode,
-    reason: String,
-}
-
-impl Refused {
-    fn bad(reason: impl Into<String>) -> Self {
-        Refused { status: StatusCode::BAD_REQUEST, reason: reason.into() }
-    }
-
-    /// The error of a query, with its place if it speaks of one.
-    fn query(error: &Error, text: &str) -> Self {
-        let status = match error.kind {
-            // Tempo answers 400 to whatever the asker can change.
-            ErrorKind::Bad | ErrorKind::Execution | ErrorKind::Limit => StatusCode::BAD_REQUEST,
-            ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Storage => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        if error.kind != ErrorKind::Bad || error.span == (0..0) {
-            return Refused { status, reason: error.message.clone() };
-        }
-        let (line, column) = error.position(text);
-        let reason = format!("parse error at line {line}, col {column}: {}", error.message);
-        Refused { status, reason }
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let content_type = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (self.status, content_type, self.reason).into_response()
-    }
 }
 
 type Answered = Result<Response, Refused>;
