@@ -7,9 +7,11 @@ use flate2::read::{GzEncoder, MultiGzDecoder, ZlibDecoder, ZlibEncoder};
 
 /// Largest window of a zstd frame: 2^23 bytes = 8 MiB, what RFC 8878 recommends decoders
 /// to support. Larger ones would let a small body claim much memory.
+#[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// No snappy body expands more than this: the densest element makes 64 bytes of 3.
+#[cfg(feature = "snappy")]
 const SNAPPY_RATIO_MAX: usize = 22;
 
 /// How a body is compressed.
@@ -22,8 +24,10 @@ pub enum Encoding {
     /// `deflate` of HTTP: zlib, RFC 1950.
     Deflate,
     /// RFC 8878, one or more frames.
+    #[cfg(feature = "zstd")]
     Zstd,
     /// Snappy's block format, as Prometheus remote write and Loki use it.
+    #[cfg(feature = "snappy")]
     SnappyBlock,
 }
 
@@ -37,7 +41,9 @@ impl Encoding {
             () if is("") || is("identity") => Some(Encoding::Identity),
             () if is("gzip") || is("x-gzip") => Some(Encoding::Gzip),
             () if is("deflate") => Some(Encoding::Deflate),
+            #[cfg(feature = "zstd")]
             () if is("zstd") => Some(Encoding::Zstd),
+            #[cfg(feature = "snappy")]
             () if is("snappy") => Some(Encoding::SnappyBlock),
             () => None,
         }
@@ -50,7 +56,9 @@ impl Encoding {
             Encoding::Identity => "identity",
             Encoding::Gzip => "gzip",
             Encoding::Deflate => "deflate",
+            #[cfg(feature = "zstd")]
             Encoding::Zstd => "zstd",
+            #[cfg(feature = "snappy")]
             Encoding::SnappyBlock => "snappy",
         }
     }
@@ -103,11 +111,13 @@ pub fn decompress(
         Encoding::Identity => read_to(body, limit, out),
         Encoding::Gzip => read_to(MultiGzDecoder::new(body), limit, out),
         Encoding::Deflate => read_to(ZlibDecoder::new(body), limit, out),
+        #[cfg(feature = "zstd")]
         Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(damaged)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
             read_to(decoder, limit, out)
         }
+        #[cfg(feature = "snappy")]
         Encoding::SnappyBlock => return decompress_snappy(body, limit, out),
     };
     match read {
@@ -123,6 +133,7 @@ fn read_to(reader: impl Read, limit: usize, out: &mut Vec<u8>) -> io::Result<boo
     Ok(read <= limit)
 }
 
+#[cfg(feature = "snappy")]
 fn decompress_snappy(body: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
     let damaged = |why: String| Error::Damaged { encoding: Encoding::SnappyBlock, why };
     let length = snap::raw::decompress_len(body).map_err(|error| damaged(error.to_string()))?;
@@ -155,7 +166,9 @@ pub fn compress(encoding: Encoding, body: &[u8]) -> io::Result<Vec<u8>> {
         Encoding::Deflate => {
             ZlibEncoder::new(body, flate2::Compression::fast()).read_to_end(&mut out)?;
         }
+        #[cfg(feature = "zstd")]
         Encoding::Zstd => out = zstd::bulk::compress(body, 1)?,
+        #[cfg(feature = "snappy")]
         Encoding::SnappyBlock => {
             out = snap::raw::Encoder::new().compress_vec(body).map_err(io::Error::other)?;
         }

@@ -97,7 +97,7 @@ pub type Attributes<'a> = Repeated<'a, KeyValue<'a>>;
 
 /// Writes one `AnyValue`. One call of one method makes the value; none leaves it empty.
 #[derive(Debug)]
-pub struct ValueWriter<'w>(&'w mut Writer);
+pub struct ValueWriter<'w>(pub &'w mut Writer);
 
 impl ValueWriter<'_> {
     /// Text.
@@ -177,7 +177,7 @@ impl ValueWriter<'_> {
 
 /// Writes the items of a list.
 #[derive(Debug)]
-pub struct ArrayWriter<'w>(&'w mut Writer);
+pub struct ArrayWriter<'w>(pub &'w mut Writer);
 
 impl ArrayWriter<'_> {
     /// Adds an item.
@@ -188,7 +188,7 @@ impl ArrayWriter<'_> {
 
 /// Writes the pairs of a map.
 #[derive(Debug)]
-pub struct MapWriter<'w>(&'w mut Writer);
+pub struct MapWriter<'w>(pub &'w mut Writer);
 
 impl MapWriter<'_> {
     /// Adds a pair.

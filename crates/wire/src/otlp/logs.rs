@@ -164,7 +164,7 @@ impl LogsWriter<'_> {
 
 /// Writes `ResourceLogs`.
 #[derive(Debug)]
-pub struct ResourceLogsWriter<'w>(&'w mut Writer);
+pub struct ResourceLogsWriter<'w>(pub &'w mut Writer);
 
 impl ResourceLogsWriter<'_> {
     /// Who emitted the records.
@@ -185,7 +185,7 @@ impl ResourceLogsWriter<'_> {
 
 /// Writes `ScopeLogs`.
 #[derive(Debug)]
-pub struct ScopeLogsWriter<'w>(&'w mut Writer);
+pub struct ScopeLogsWriter<'w>(pub &'w mut Writer);
 
 impl ScopeLogsWriter<'_> {
     /// Which library emitted the records.
@@ -206,7 +206,7 @@ impl ScopeLogsWriter<'_> {
 
 /// Writes a log record. Each method writes a field; those of plain values are called once.
 #[derive(Debug)]
-pub struct LogRecordWriter<'w>(&'w mut Writer);
+pub struct LogRecordWriter<'w>(pub &'w mut Writer);
 
 impl LogRecordWriter<'_> {
     /// Event time and time of observation in Unix nanoseconds, 0 if unknown.

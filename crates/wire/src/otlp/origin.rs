@@ -57,7 +57,7 @@ impl<'a> Decode<'a> for Scope<'a> {
 
 /// Writes a resource.
 #[derive(Debug)]
-pub struct ResourceWriter<'w>(pub(crate) &'w mut Writer);
+pub struct ResourceWriter<'w>(pub &'w mut Writer);
 
 impl ResourceWriter<'_> {
     /// Adds an attribute.
@@ -73,7 +73,7 @@ impl ResourceWriter<'_> {
 
 /// Writes a scope.
 #[derive(Debug)]
-pub struct ScopeWriter<'w>(pub(crate) &'w mut Writer);
+pub struct ScopeWriter<'w>(pub &'w mut Writer);
 
 impl ScopeWriter<'_> {
     /// Library name.

@@ -303,7 +303,7 @@ impl TraceWriter<'_> {
 
 /// Writes `ResourceSpans`.
 #[derive(Debug)]
-pub struct ResourceSpansWriter<'w>(&'w mut Writer);
+pub struct ResourceSpansWriter<'w>(pub &'w mut Writer);
 
 impl ResourceSpansWriter<'_> {
     /// Who emitted the spans.
@@ -324,7 +324,7 @@ impl ResourceSpansWriter<'_> {
 
 /// Writes `ScopeSpans`.
 #[derive(Debug)]
-pub struct ScopeSpansWriter<'w>(&'w mut Writer);
+pub struct ScopeSpansWriter<'w>(pub &'w mut Writer);
 
 impl ScopeSpansWriter<'_> {
     /// Which library emitted the spans.
@@ -345,7 +345,7 @@ impl ScopeSpansWriter<'_> {
 
 /// Writes a span. Each method writes a field; those of plain values are called once.
 #[derive(Debug)]
-pub struct SpanWriter<'w>(&'w mut Writer);
+pub struct SpanWriter<'w>(pub &'w mut Writer);
 
 impl SpanWriter<'_> {
     /// The ids of trace and span.
@@ -420,7 +420,7 @@ impl SpanWriter<'_> {
 
 /// Writes an event.
 #[derive(Debug)]
-pub struct EventWriter<'w>(&'w mut Writer);
+pub struct EventWriter<'w>(pub &'w mut Writer);
 
 impl EventWriter<'_> {
     /// Unix nanoseconds.
@@ -446,7 +446,7 @@ impl EventWriter<'_> {
 
 /// Writes a link.
 #[derive(Debug)]
-pub struct LinkWriter<'w>(&'w mut Writer);
+pub struct LinkWriter<'w>(pub &'w mut Writer);
 
 impl LinkWriter<'_> {
     /// The ids of the linked trace and span.

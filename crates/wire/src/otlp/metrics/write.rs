@@ -19,7 +19,7 @@ impl MetricsWriter<'_> {
 
 /// Writes `ResourceMetrics`.
 #[derive(Debug)]
-pub struct ResourceMetricsWriter<'w>(&'w mut Writer);
+pub struct ResourceMetricsWriter<'w>(pub &'w mut Writer);
 
 impl ResourceMetricsWriter<'_> {
     /// Who emitted the metrics.
@@ -40,7 +40,7 @@ impl ResourceMetricsWriter<'_> {
 
 /// Writes `ScopeMetrics`.
 #[derive(Debug)]
-pub struct ScopeMetricsWriter<'w>(&'w mut Writer);
+pub struct ScopeMetricsWriter<'w>(pub &'w mut Writer);
 
 impl ScopeMetricsWriter<'_> {
     /// Which library emitted the metrics.
@@ -71,7 +71,7 @@ pub enum Temporality {
 
 /// Writes a metric: its names, then exactly one of the kinds.
 #[derive(Debug)]
-pub struct MetricWriter<'w>(&'w mut Writer);
+pub struct MetricWriter<'w>(pub &'w mut Writer);
 
 impl MetricWriter<'_> {
     /// Name, description, unit.
@@ -137,7 +137,7 @@ impl MetricWriter<'_> {
 
 /// Writes the points of a gauge or sum.
 #[derive(Debug)]
-pub struct NumberPointsWriter<'w>(&'w mut Writer);
+pub struct NumberPointsWriter<'w>(pub &'w mut Writer);
 
 impl NumberPointsWriter<'_> {
     /// Adds a point.
@@ -148,7 +148,7 @@ impl NumberPointsWriter<'_> {
 
 /// Writes the points of a histogram.
 #[derive(Debug)]
-pub struct HistogramPointsWriter<'w>(&'w mut Writer);
+pub struct HistogramPointsWriter<'w>(pub &'w mut Writer);
 
 impl HistogramPointsWriter<'_> {
     /// Adds a point.
@@ -159,7 +159,7 @@ impl HistogramPointsWriter<'_> {
 
 /// Writes the points of an exponential histogram.
 #[derive(Debug)]
-pub struct ExponentialHistogramPointsWriter<'w>(&'w mut Writer);
+pub struct ExponentialHistogramPointsWriter<'w>(pub &'w mut Writer);
 
 impl ExponentialHistogramPointsWriter<'_> {
     /// Adds a point.
@@ -170,7 +170,7 @@ impl ExponentialHistogramPointsWriter<'_> {
 
 /// Writes the points of a summary.
 #[derive(Debug)]
-pub struct SummaryPointsWriter<'w>(&'w mut Writer);
+pub struct SummaryPointsWriter<'w>(pub &'w mut Writer);
 
 impl SummaryPointsWriter<'_> {
     /// Adds a point.
@@ -181,7 +181,7 @@ impl SummaryPointsWriter<'_> {
 
 /// Writes a point of a gauge or sum.
 #[derive(Debug)]
-pub struct NumberPointWriter<'w>(&'w mut Writer);
+pub struct NumberPointWriter<'w>(pub &'w mut Writer);
 
 impl NumberPointWriter<'_> {
     /// Adds an attribute.
@@ -212,7 +212,7 @@ impl NumberPointWriter<'_> {
 
 /// Writes a point of a histogram.
 #[derive(Debug)]
-pub struct HistogramPointWriter<'w>(&'w mut Writer);
+pub struct HistogramPointWriter<'w>(pub &'w mut Writer);
 
 impl HistogramPointWriter<'_> {
     /// Adds an attribute.
@@ -255,7 +255,7 @@ impl HistogramPointWriter<'_> {
 
 /// Writes a point of an exponential histogram.
 #[derive(Debug)]
-pub struct ExponentialHistogramPointWriter<'w>(&'w mut Writer);
+pub struct ExponentialHistogramPointWriter<'w>(pub &'w mut Writer);
 
 impl ExponentialHistogramPointWriter<'_> {
     /// Adds an attribute.
@@ -311,7 +311,7 @@ impl ExponentialHistogramPointWriter<'_> {
 
 /// Writes a point of a summary.
 #[derive(Debug)]
-pub struct SummaryPointWriter<'w>(&'w mut Writer);
+pub struct SummaryPointWriter<'w>(pub &'w mut Writer);
 
 impl SummaryPointWriter<'_> {
     /// Adds an attribute.
@@ -346,7 +346,7 @@ impl SummaryPointWriter<'_> {
 
 /// Writes an exemplar.
 #[derive(Debug)]
-pub struct ExemplarWriter<'w>(&'w mut Writer);
+pub struct ExemplarWriter<'w>(pub &'w mut Writer);
 
 impl ExemplarWriter<'_> {
     /// Adds an attribute that is not on the series.

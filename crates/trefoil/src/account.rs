@@ -1,0 +1,143 @@
+//! What became of everything: produced = exported + dropped + sampled out + pending.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Data points.
+    Metrics,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    /// The last segment of OTLP's path, `/v1/…`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
+}
+
+/// Why an item did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// The queue was full: the exporter cannot keep up or its endpoint is away.
+    QueueFull,
+    /// Memory for undecided traces was used up.
+    Evicted,
+    /// It is larger than an item may be.
+    TooLarge,
+    /// Tried as often and as long as the protocol allows.
+    ExportFailed,
+    /// The receiver refused it, by a status that is final or by a partial success.
+    Refused,
+    /// The process ended before it was sent.
+    Shutdown,
+    /// Identical lines came too fast.
+    RateLimited,
+}
+
+impl Dropped {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Dropped; 7] = [
+        Dropped::QueueFull,
+        Dropped::Evicted,
+        Dropped::TooLarge,
+        Dropped::ExportFailed,
+        Dropped::Refused,
+        Dropped::Shutdown,
+        Dropped::RateLimited,
+    ];
+
+    /// The value of the label `reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dropped::QueueFull => "queue_full",
+            Dropped::Evicted => "evicted",
+            Dropped::TooLarge => "too_large",
+            Dropped::ExportFailed => "export_failed",
+            Dropped::Refused => "refused",
+            Dropped::Shutdown => "shutdown",
+            Dropped::RateLimited => "rate_limited",
+        }
+    }
+}
+
+/// Counters of one signal. Each item that was produced ends in exactly one of the others.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    produced: AtomicU64,
+    exported: AtomicU64,
+    sampled_out: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+}
+
+impl Account {
+    pub(crate) fn produced(&self, items: u64) {
+        self.produced.fetch_add(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn exported(&self, items: u64) {
+        self.exported.fetch_add(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sampled_out(&self, items: u64) {
+        self.sampled_out.fetch_add(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, reason: Dropped, items: u64) {
+        self.dropped[reason as usize].fetch_add(items, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            exported: read(&self.exported),
+            sampled_out: read(&self.sampled_out),
+            dropped: self.dropped.each_ref().map(read),
+            // Last, so that nothing is counted as ended that is not yet as produced.
+            produced: read(&self.produced),
+        }
+    }
+}
+
+/// Counters as they stood at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Items that came into being.
+    pub produced: u64,
+    /// Items that a receiver acknowledged.
+    pub exported: u64,
+    /// Items of traces that sampling left out.
+    pub sampled_out: u64,
+    dropped: [u64; Dropped::ALL.len()],
+}
+
+impl Counts {
+    /// Items lost for one reason.
+    #[must_use]
+    pub fn dropped(&self, reason: Dropped) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Items lost for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Items that are still on their way.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        let ended = self.exported + self.sampled_out + self.dropped_total();
+        self.produced.saturating_sub(ended)
+    }
+}

@@ -1,0 +1,264 @@
+//! The settings with their defaults: plain values, passed down to whom they concern.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::value::Value;
+
+/// All of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// False starts nothing: no thread, no socket, and a span costs what `tracing` costs.
+    pub(crate) enabled: bool,
+    /// Attributes of the resource, `service.name` among them.
+    pub(crate) resource: Vec<(String, Value)>,
+    pub(crate) traces: TraceSettings,
+    pub(crate) metrics: MetricSettings,
+    pub(crate) logs: LogSettings,
+    pub(crate) propagators: Vec<PropagatorName>,
+    /// Baggage keys that become attributes of spans and log records.
+    pub(crate) baggage_attributes: Vec<String>,
+    /// Longest that dropping the guard may take.
+    pub(crate) shutdown_timeout: Duration,
+    /// Where batches wait that could not be sent, across restarts; `None` keeps them in memory.
+    pub(crate) spool: Option<SpoolSettings>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TraceSettings {
+    pub(crate) exporters: Vec<ExporterSettings>,
+    pub(crate) sampler: SamplerSettings,
+    pub(crate) keep: KeepSettings,
+    pub(crate) limits: SpanLimits,
+    pub(crate) batch: BatchSettings,
+    /// Whether `tracing` events inside a span become events of the span.
+    pub(crate) span_events: bool,
+    /// Whether spans say in which file and line they begin.
+    pub(crate) code_location: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MetricSettings {
+    /// To whom metrics are pushed.
+    pub(crate) exporters: Vec<ExporterSettings>,
+    pub(crate) interval: Duration,
+    pub(crate) delta: bool,
+    /// Where `/metrics` is served; `None` serves it nowhere.
+    pub(crate) prometheus: Option<SocketAddr>,
+    /// Series per metric, beyond which the overflow series takes the rest.
+    pub(crate) cardinality_limit: usize,
+    pub(crate) exemplars: bool,
+    /// Whether labels that are declared of high cardinality are recorded.
+    pub(crate) high_cardinality: bool,
+    /// Histograms without buckets of their own become exponential.
+    pub(crate) exponential_histograms: bool,
+    /// Metrics of the process, the allocator and tokio.
+    pub(crate) runtime: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    pub(crate) exporters: Vec<ExporterSettings>,
+    pub(crate) batch: BatchSettings,
+    pub(crate) console: Console,
+    /// Directives as `info,images=debug,hyper=warn`, of subsystems or targets.
+    pub(crate) levels: String,
+    /// Span fields that become attributes of the log records inside the span.
+    pub(crate) span_fields: Vec<String>,
+    /// Identical lines per second beyond which the rest is counted, not kept; `None` keeps all.
+    pub(crate) repeat_limit: Option<u32>,
+    /// Whether records below WARN of traces that sampling leaves out are left out, too.
+    pub(crate) follow_sampling: bool,
+}
+
+/// What people see on standard output or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Console {
+    Off,
+    Pretty,
+    Json,
+}
+
+/// When a batch leaves. Names and defaults are OpenTelemetry's `OTEL_BSP_*`, `OTEL_BLRP_*`.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchSettings {
+    /// Items in a batch.
+    pub(crate) batch_items_max: usize,
+    /// Items that wait.
+    pub(crate) queue_items_max: usize,
+    /// Bytes that wait.
+    pub(crate) queue_bytes_max: usize,
+    /// Longest that an item waits for its batch to fill.
+    pub(crate) delay: Duration,
+    /// Longest that a batch is tried, retries included.
+    pub(crate) export_timeout: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        BatchSettings {
+            batch_items_max: 512,
+            queue_items_max: 2048,
+            queue_bytes_max: 8 << 20,
+            delay: Duration::from_secs(5),
+            export_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// OpenTelemetry's `OTEL_SPAN_*` and `OTEL_EVENT_*`, `OTEL_LINK_*` limits.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanLimits {
+    pub(crate) attributes: u32,
+    /// Bytes of a text; longer ones are cut at a character.
+    pub(crate) value_bytes: Option<usize>,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+    pub(crate) attributes_per_event: u32,
+    pub(crate) attributes_per_link: u32,
+}
+
+impl Default for SpanLimits {
+    fn default() -> Self {
+        SpanLimits {
+            attributes: 128,
+            value_bytes: None,
+            events: 128,
+            links: 128,
+            attributes_per_event: 128,
+            attributes_per_link: 128,
+        }
+    }
+}
+
+/// How it is decided which traces are exported.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SamplerSettings {
+    AlwaysOn,
+    AlwaysOff,
+    /// The share of traces, 0 to 1.
+    Ratio(f64),
+    /// Traces per second.
+    RateLimited(f64),
+    /// The first rule that matches decides, else `otherwise`.
+    PerOperation {
+        rules: Vec<OperationRule>,
+        otherwise: Box<SamplerSettings>,
+    },
+    /// What the caller decided; `root` decides where there is none.
+    ParentBased {
+        root: Box<SamplerSettings>,
+    },
+    /// Strategies that Jaeger hands out for a service, asked for at an interval.
+    JaegerRemote {
+        endpoint: String,
+        interval: Duration,
+        initial: Box<SamplerSettings>,
+    },
+}
+
+/// An operation and how it is sampled. What is `None` matches all.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OperationRule {
+    /// The span's name; `*` at the end matches any rest.
+    pub(crate) name: Option<String>,
+    /// The value of `http.route`, likewise.
+    pub(crate) route: Option<String>,
+    /// An attribute and its value as text.
+    pub(crate) attribute: Option<(String, String)>,
+    pub(crate) sampler: SamplerSettings,
+}
+
+/// Which traces are kept although they are not sampled.
+#[derive(Clone, Debug)]
+pub(crate) struct KeepSettings {
+    /// Those with a span that failed.
+    pub(crate) errors: bool,
+    /// Those whose local root took longer.
+    pub(crate) slow: Option<Duration>,
+    /// The same by route or root span name; `*` at the end matches any rest. The first match wins over `slow`.
+    pub(crate) slow_by_route: Vec<(String, Duration)>,
+    /// Bytes of finished spans and log records of traces that are not decided yet.
+    pub(crate) pending_bytes_max: usize,
+    /// Spans that are open at once; more are not recorded, and counted.
+    pub(crate) open_spans_max: usize,
+}
+
+impl Default for KeepSettings {
+    fn default() -> Self {
+        KeepSettings {
+            errors: true,
+            slow: None,
+            slow_by_route: Vec::new(),
+            pending_bytes_max: 16 << 20,
+            open_spans_max: 200_000,
+        }
+    }
+}
+
+/// To whom a signal goes.
+#[derive(Clone, Debug)]
+pub(crate) enum ExporterSettings {
+    Otlp(OtlpSettings),
+    /// Thrift over HTTP, `http://localhost:14268/api/traces`. Traces only.
+    JaegerCollector {
+        endpoint: String,
+        timeout: Duration,
+    },
+    /// Thrift compact over UDP, `localhost:6831`. Traces only.
+    JaegerAgent {
+        address: String,
+    },
+    /// Standard output, for people or as a line of JSON an item.
+    Stdout {
+        json: bool,
+    },
+    /// A place in memory, for tests.
+    Memory(crate::export::Memory),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OtlpSettings {
+    pub(crate) protocol: OtlpProtocol,
+    /// With a scheme. For HTTP the whole path of the signal, e.g. `http://127.0.0.1:4318/v1/traces`.
+    pub(crate) endpoint: String,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Longest that one try takes.
+    pub(crate) timeout: Duration,
+    pub(crate) gzip: bool,
+    pub(crate) tls: TlsSettings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtlpProtocol {
+    Grpc,
+    HttpProtobuf,
+    HttpJson,
+}
+
+/// Files in PEM. Without a CA the platform's roots count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) client_certificate: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SpoolSettings {
+    pub(crate) folder: PathBuf,
+    pub(crate) bytes_max: u64,
+}
+
+/// How context travels in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PropagatorName {
+    TraceContext,
+    Baggage,
+    Jaeger,
+    /// One header, `b3`.
+    B3,
+    /// Several, `X-B3-…`.
+    B3Multi,
+}

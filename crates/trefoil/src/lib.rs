@@ -1,0 +1,39 @@
+//! Traces, metrics and logs of a Rust service, from two lines in `main`.
+//!
+//! ```no_run
+//! let telemetry = trefoil::init("hypeman")?;
+//! tracing::info!("ready");
+//! # drop(telemetry);
+//! # Ok::<(), trefoil::InitError>(())
+//! ```
+
+// TEMPORARY while the parts are put together; goes with the last of them.
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::todo, missing_docs)]
+
+mod init;
+
+mod config;
+mod resource;
+
+mod context;
+mod id;
+mod value;
+
+mod clock;
+mod log;
+mod metric;
+mod sample;
+mod span;
+mod subscriber;
+
+mod propagate;
+
+mod account;
+mod export;
+
+pub use context::{Attached, Baggage, Context, SpanContext, TraceFlags, TraceState};
+pub use id::{SpanId, TraceId};
+pub use init::{Builder, InitError, Report, Telemetry, Trefoil, init};
+pub use value::Value;
+
+pub use tracing;
