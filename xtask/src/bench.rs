@@ -5,6 +5,7 @@ mod ingest;
 mod loadgen;
 mod post;
 mod server;
+mod store;
 
 use std::path::PathBuf;
 
@@ -14,8 +15,12 @@ use crate::workspace;
 pub(crate) fn run(arguments: &[String]) -> super::Outcome {
     match arguments.split_first() {
         Some((name, options)) if name == "ingest" => ingest::run(options),
-        _ => Err("which one? There is: ingest [--loadgen] [--spans N] [--lines N] [--samples N]"
-            .to_owned()),
+        Some((name, options)) if name == "store" => store::run(options),
+        _ => {
+            Err("which one? There are: ingest [--loadgen] [--spans N] [--lines N] [--samples N]; \
+                  store [--items N] [--curve] [--series] [--from DIR] [--only SIGNAL]"
+                .to_owned())
+        }
     }
 }
 
