@@ -1,5 +1,7 @@
 //! Values of any type, and attributes made of them.
 
+use std::fmt;
+
 use crate::protobuf::{Decode, Error, ErrorKind, Field, Reader, Repeated, Result, Writer};
 
 /// A value of any type. Lists and maps are decoded as they are iterated.
@@ -103,6 +105,12 @@ impl ValueWriter<'_> {
     /// Text.
     pub fn str(&mut self, value: &str) {
         self.0.str(1, value);
+    }
+
+    /// Text, formatted in place and cut at a character where it would be longer than
+    /// `bytes_max`. Answers whether it was cut.
+    pub fn format(&mut self, text: fmt::Arguments<'_>, bytes_max: usize) -> bool {
+        self.0.format(1, text, bytes_max)
     }
 
     /// A boolean.

@@ -148,3 +148,22 @@ fn a_packed_field_that_ends_in_a_number_is_refused() {
     let read: Vec<_> = numbers.fixed.iter().collect();
     assert_eq!(read, [Ok(0), Err(Error { kind: ErrorKind::Truncated, offset: 0 })]);
 }
+
+#[test]
+fn formatted_text_is_cut_at_a_character() {
+    let check = |bytes_max: usize, expect: &str, cut: bool| {
+        let mut w = Writer::new();
+        assert_eq!(w.format(3, format_args!("{}né{}", 12, "é!"), bytes_max), cut, "{bytes_max}");
+        let mut expected = Writer::new();
+        expected.str(3, expect);
+        assert_eq!(w.as_bytes(), expected.as_bytes(), "{bytes_max}");
+    };
+    check(8, "12néé!", false);
+    check(7, "12néé", true);
+    check(6, "12né", true);
+    check(4, "12n", true);
+    check(0, "", true);
+    let mut w = Writer::new();
+    assert!(w.format(3, format_args!("constant"), 4));
+    assert_eq!(&w.as_bytes()[2..], b"cons");
+}

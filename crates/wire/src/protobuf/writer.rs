@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// Writes one message after the other into a growing byte string.
 ///
 /// Fields that hold their default are left out by the callers where proto3 says so; a
@@ -99,6 +101,24 @@ impl Writer {
         self.bytes(field, value.as_bytes());
     }
 
+    /// `string`, formatted in place and cut at a character where it would be longer than
+    /// `bytes_max`. Answers whether it was cut. What a failing formatter wrote stays.
+    pub fn format(&mut self, field: u32, text: fmt::Arguments<'_>, bytes_max: usize) -> bool {
+        if let Some(text) = text.as_str()
+            && text.len() <= bytes_max
+        {
+            self.str(field, text);
+            return false;
+        }
+        let open = self.open(field);
+        let mut bounded = Bounded { bytes: &mut self.bytes, left: bytes_max, cut: false };
+        // The error is the formatter's own, or ours to make it stop at the limit.
+        let _ = fmt::write(&mut bounded, text);
+        let cut = bounded.cut;
+        self.close(open);
+        cut
+    }
+
     /// `string`, left out if empty.
     pub fn str_if_any(&mut self, field: u32, value: &str) {
         if !value.is_empty() {
@@ -192,6 +212,27 @@ impl Writer {
             value >>= 7;
         }
         self.bytes.push(value as u8);
+    }
+}
+
+/// Text that may not grow beyond a limit.
+struct Bounded<'b> {
+    bytes: &'b mut Vec<u8>,
+    left: usize,
+    cut: bool,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() <= self.left {
+            self.left -= text.len();
+            self.bytes.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        let end = text.floor_char_boundary(self.left);
+        self.bytes.extend_from_slice(&text.as_bytes()[..end]);
+        (self.left, self.cut) = (0, true);
+        Err(fmt::Error)
     }
 }
 
