@@ -25,6 +25,7 @@ mod tally;
 mod head;
 mod manifest;
 mod part;
+mod quarantine;
 mod wal;
 
 mod cache;

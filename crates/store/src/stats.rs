@@ -38,8 +38,14 @@ pub struct Stats {
     pub wal_syncs: u64,
     /// Items replayed from the WAL at start.
     pub replayed: u64,
+    /// Bytes cut off the end of the WAL at start, because no whole record was there: what
+    /// a crash left of a write that nobody was told had succeeded. After a clean stop it
+    /// means that the disk has changed what it kept.
+    pub wal_cut_bytes: u64,
     /// Blocks set aside because their checksum did not hold.
     pub damaged_blocks: u64,
+    /// Damaged files in the directory `quarantine`, as of the start or the last trim.
+    pub quarantined_files: u64,
     /// Why writing stopped, if it has.
     pub poisoned: Option<String>,
 }

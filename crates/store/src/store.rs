@@ -99,6 +99,8 @@ struct Counters {
     appended: [AtomicU64; 3],
     expired: [AtomicU64; 3],
     replayed: AtomicU64,
+    wal_cut_bytes: AtomicU64,
+    quarantined_files: AtomicU64,
     /// Memory of the heads, so that an append need not ask them.
     head_bytes: AtomicU64,
 }
@@ -261,6 +263,8 @@ impl Store {
             wal_bytes,
             wal_syncs,
             replayed: self.counters.replayed.load(Relaxed),
+            wal_cut_bytes: self.counters.wal_cut_bytes.load(Relaxed),
+            quarantined_files: self.counters.quarantined_files.load(Relaxed),
             damaged_blocks: self.damage.blocks.load(Relaxed),
             poisoned: self.poison.why(),
         }

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::batch::BATCH_BYTES_MAX;
 use crate::error::{Error, Result};
+use crate::quarantine;
 use crate::vfs::{Append, Vfs};
 
 mod replay;
@@ -49,6 +50,8 @@ pub(crate) struct Closed {
     /// The last append that it may hold.
     pub(crate) last: u64,
     pub(crate) bytes: u64,
+    /// Some of it could not be read: it is set aside when it is due, not removed.
+    pub(crate) damaged: bool,
 }
 
 /// Writes records to the newest segment.
@@ -156,12 +159,13 @@ impl Wal {
         let (path, file) = start_segment(&*self.vfs, &self.dir, self.last + 1)?;
         self.file = file;
         let path = std::mem::replace(&mut self.path, path);
-        self.closed.push(Closed { path, last: self.last, bytes: self.len });
+        self.closed.push(Closed { path, last: self.last, bytes: self.len, damaged: false });
         self.len = SEGMENT_HEADER as u64;
         Ok(())
     }
 
-    /// Removes closed segments that hold nothing after `flushed`.
+    /// Removes closed segments that hold nothing after `flushed`; damaged ones go to
+    /// quarantine, because somebody may want to see what they lost.
     pub(crate) fn trim(&mut self, flushed: u64) -> Result<()> {
         let mut removed = false;
         let mut kept = Vec::new();
@@ -171,7 +175,11 @@ impl Wal {
                 kept.push(segment);
                 continue;
             }
-            match self.vfs.remove(&segment.path) {
+            let gone = match segment.damaged {
+                true => quarantine::take(&*self.vfs, &segment.path),
+                false => self.vfs.remove(&segment.path),
+            };
+            match gone {
                 Ok(()) => removed = true,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => {

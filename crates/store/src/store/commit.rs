@@ -196,6 +196,25 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// Commits batches as one group, as if a thread each had waited for the same turn.
+    pub(super) fn commit_group(&self, batches: &[crate::Batch]) -> Vec<Result<()>> {
+        let waiting = |batch: &crate::Batch| {
+            Arc::new(Waiting { payload: Arc::new(batch.encode()), answer: OnceLock::new() })
+        };
+        let group: Vec<Arc<Waiting>> = batches.iter().map(waiting).collect();
+        let mut turn = self.commit.take_turn();
+        turn.group = group.clone();
+        self.write_group(turn);
+        let answer = |w: &Arc<Waiting>| match w.answer.get() {
+            Some(answer) => answer.as_ref().map_err(Refusal::error).copied(),
+            None => panic!("a turn ended without an answer"),
+        };
+        group.iter().map(answer).collect()
+    }
+}
+
 fn answer_all(group: &[Arc<Waiting>], answer: &Answer) {
     for waiting in group {
         // Those that have one keep it.

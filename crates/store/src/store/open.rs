@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::manifest::Manifest;
 use crate::part::{Damage, PartInfo, PartSet};
+use crate::quarantine;
 use crate::settings::Settings;
 use crate::vfs::Vfs;
 use crate::wal::{self, Wal};
@@ -56,10 +57,13 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
     damage.blocks.fetch_add(replayed.damaged, Relaxed);
     let mut wal = Wal::start(Arc::clone(&vfs), &wal_dir, replayed.last, replayed.closed)?;
     wal.trim(recovery.manifest.flushed)?;
+    let quarantined = quarantine::files(&*vfs, dir).map_err(io("list", &quarantine::dir(dir)))?;
 
     let Recovery { parts, head, manifest, replayed: rows, .. } = recovery;
     let counters = Counters::default();
     counters.replayed.store(rows, Relaxed);
+    counters.quarantined_files.store(quarantined.len() as u64, Relaxed);
+    counters.wal_cut_bytes.store(replayed.cut_bytes, Relaxed);
     let view = View {
         head,
         frozen: None,

@@ -3,7 +3,8 @@
 //! A script of appends, flushes, merges and restarts runs on [`Faulty`]; the model knows
 //! which batches were acknowledged. Whatever happens, exactly those are there afterwards,
 //! and perhaps, whole, those whose answer was a loss of certainty.
-//! `TREFOIL_SEED=n cargo test -p trefoil-store crash` runs one seed, `TREFOIL_SEEDS=n` many.
+//! `TREFOIL_SEED=n cargo test -p trefoil-store faults` runs one seed, `TREFOIL_SEEDS=from..to`
+//! many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use crate::vfs::faulty::{Fault, Faulty};
 
 mod faults;
 mod lifecycle;
+mod simulation;
 
 fn settings() -> Settings {
     let retention = Retention { metrics: None, logs: None, traces: None };
@@ -169,6 +171,19 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The seeds that the environment asks for, or the default.
+fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let variable = |name| std::env::var(name).ok();
+    if let Some(seed) = variable("TREFOIL_SEED").and_then(|v| v.parse::<u64>().ok()) {
+        return seed..seed + 1;
+    }
+    let range = variable("TREFOIL_SEEDS").and_then(|text| {
+        let (from, to) = text.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    range.unwrap_or(default)
 }
 
 fn random(state: &mut u64) -> u64 {

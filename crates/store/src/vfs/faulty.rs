@@ -23,6 +23,22 @@ pub(crate) enum Fault {
     Io,
 }
 
+/// What the disk gets wrong on the store's behalf, as a store with a known mistake in it
+/// would: tests of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mistake {
+    /// Nothing is synced, though it is said to be.
+    NoSync,
+    /// As if the store did not sync directories.
+    NoDirSync,
+    /// As if it did not sync files of this extension before it names them.
+    NoFileSync(&'static str),
+    /// As if it trimmed the WAL before the manifest is durable.
+    EarlyTrim,
+    /// As if it took the last record of the WAL without looking at its checksum.
+    NoChecksum,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Faulty {
@@ -37,10 +53,13 @@ struct State {
     /// What survives a crash.
     durable_names: BTreeMap<PathBuf, usize>,
     operations: u64,
-    fault: Option<(u64, Fault)>,
+    faults: Vec<(u64, Fault)>,
+    /// Faults that have happened.
+    fired: u64,
     crashed: bool,
-    /// Syncs do nothing but say they did: what a test must notice.
-    lies: bool,
+    mistake: Option<Mistake>,
+    /// Bytes all files together may have.
+    capacity: u64,
     random: u64,
 }
 
@@ -48,22 +67,47 @@ struct State {
 struct Inode {
     bytes: Vec<u8>,
     durable: Vec<u8>,
+    /// A sync has failed: what it should have written may be dropped from the cache.
+    doubtful: bool,
 }
 
-fn failure(text: &str) -> io::Error {
-    io::Error::other(text.to_owned())
+/// What the disk writes as a whole, or not.
+const SECTOR: usize = 512;
+
+fn failure(fault: Fault) -> io::Error {
+    match fault {
+        Fault::Crash => io::Error::other("no power"),
+        Fault::NoSpace => io::Error::from_raw_os_error(28),
+        Fault::FailedSync | Fault::Io => io::Error::from_raw_os_error(5),
+    }
 }
 
 impl Faulty {
     pub(crate) fn new(seed: u64) -> Self {
+        Faulty::with(Vec::new(), BTreeMap::new(), seed, None)
+    }
+
+    /// A disk that makes a mistake.
+    pub(crate) fn mistaken(seed: u64, mistake: Option<Mistake>) -> Self {
+        Faulty::with(Vec::new(), BTreeMap::new(), seed, mistake)
+    }
+
+    fn with(
+        inodes: Vec<Inode>,
+        names: BTreeMap<PathBuf, usize>,
+        seed: u64,
+        mistake: Option<Mistake>,
+    ) -> Self {
         let state = State {
-            inodes: Vec::new(),
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
+            inodes,
+            durable_names: names.clone(),
+            names,
             operations: 0,
-            fault: None,
+            faults: Vec::new(),
+            fired: 0,
             crashed: false,
-            lies: false,
+            mistake,
+            capacity: u64::MAX,
             random: seed | 1,
         };
         Faulty { state: Arc::new(Mutex::new(state)) }
@@ -73,15 +117,34 @@ impl Faulty {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the operation of this number (counted from now) go wrong.
+    /// Lets the operation of this number (counted from now) go wrong, beside what else will.
     pub(crate) fn fail_at(&self, operation: u64, fault: Fault) {
         let mut state = self.hold();
-        state.fault = Some((state.operations + operation, fault));
+        let at = state.operations.saturating_add(operation);
+        state.faults.push((at, fault));
+    }
+
+    /// Forgets every fault that has not happened yet.
+    pub(crate) fn heal(&self) {
+        let mut state = self.hold();
+        state.faults.clear();
+        state.capacity = u64::MAX;
+    }
+
+    /// Faults that have happened.
+    pub(crate) fn fired(&self) -> u64 {
+        self.hold().fired
+    }
+
+    /// From now on there is room for this many bytes more.
+    pub(crate) fn limit(&self, more: u64) {
+        let mut state = self.hold();
+        state.capacity = state.used().saturating_add(more);
     }
 
     /// From now on syncs do nothing.
     pub(crate) fn lie(&self) {
-        self.hold().lies = true;
+        self.hold().mistake = Some(Mistake::NoSync);
     }
 
     pub(crate) fn operations(&self) -> u64 {
@@ -98,7 +161,7 @@ impl Faulty {
         let mut inodes = state.inodes.clone();
         for inode in &mut inodes {
             let survived = state.survives(inode);
-            *inode = Inode { bytes: survived.clone(), durable: survived };
+            *inode = Inode { bytes: survived.clone(), durable: survived, doubtful: false };
         }
         // Of each name whose change was not synced, either may be there.
         let mut names = state.durable_names.clone();
@@ -112,34 +175,23 @@ impl Faulty {
             }
         }
         let random = state.next_random();
-        let after = State {
-            inodes,
-            durable_names: names.clone(),
-            names,
-            operations: 0,
-            fault: None,
-            crashed: false,
-            lies: false,
-            random: random | 1,
-        };
-        Faulty { state: Arc::new(Mutex::new(after)) }
+        Faulty::with(inodes, names, random, state.mistake)
     }
 
-    /// What another process finds after this one was killed: the kernel goes on.
+    /// What another process finds after this one was killed: the kernel goes on. Pages
+    /// whose write failed may be gone from its cache, as on Linux.
     pub(crate) fn after_kill(&self) -> Faulty {
         let mut state = self.hold();
         let random = state.next_random();
-        let after = State {
-            inodes: state.inodes.clone(),
-            names: state.names.clone(),
-            durable_names: state.durable_names.clone(),
-            operations: 0,
-            fault: None,
-            crashed: false,
-            lies: false,
-            random: random | 1,
-        };
-        Faulty { state: Arc::new(Mutex::new(after)) }
+        let mut inodes = state.inodes.clone();
+        for inode in &mut inodes {
+            if inode.doubtful && state.chance(2) {
+                inode.bytes = state.survives(inode);
+            }
+        }
+        let after = Faulty::with(inodes, state.names.clone(), random, state.mistake);
+        after.hold().durable_names = state.durable_names.clone();
+        after
     }
 
     /// Changes one byte of a file, as a bad disk does.
@@ -150,6 +202,24 @@ impl Faulty {
         {
             *byte ^= 0x55;
         }
+    }
+
+    /// Changes one bit of one durable file, and says which.
+    pub(crate) fn rot(&self, random: u64) -> Option<PathBuf> {
+        let mut state = self.hold();
+        let durable = state.names.iter().filter(|(path, inode)| {
+            state.durable_names.get(*path) == Some(inode)
+                && !state.inodes[**inode].durable.is_empty()
+        });
+        let durable: Vec<(PathBuf, usize)> = durable.map(|(p, &i)| (p.clone(), i)).collect();
+        let (path, inode) = durable.get(random as usize % durable.len().max(1))?.clone();
+        let inode = &mut state.inodes[inode];
+        let bit = (random >> 16) as usize % (inode.durable.len() * 8);
+        inode.durable[bit / 8] ^= 1 << (bit % 8);
+        if let Some(byte) = inode.bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+        Some(path)
     }
 
     pub(crate) fn files(&self) -> Vec<(PathBuf, usize)> {
@@ -170,8 +240,8 @@ impl State {
         self.next_random().is_multiple_of(one_in)
     }
 
-    /// The durable bytes and a random piece of what was written after them, the last
-    /// bytes of which may be garbage.
+    /// The durable bytes and a random piece of what was written after them. Its sectors
+    /// reach the disk in any order; those that did not are empty, the last may be garbage.
     fn survives(&mut self, inode: &Inode) -> Vec<u8> {
         let kept = inode.durable.len();
         if inode.bytes.len() <= kept || inode.bytes[..kept] != inode.durable[..] {
@@ -180,7 +250,13 @@ impl State {
         let fresh = inode.bytes.len() - kept;
         let extra = (self.next_random() % (fresh as u64 + 1)) as usize;
         let mut survived = inode.bytes[..kept + extra].to_vec();
-        if extra > 0 && self.chance(3) {
+        if self.chance(2) {
+            for sector in survived[kept..].chunks_mut(SECTOR) {
+                if self.chance(3) {
+                    sector.fill(0);
+                }
+            }
+        } else if extra > 0 && self.chance(3) {
             let garbage = (self.next_random() % (extra as u64)) as usize + 1;
             let from = survived.len() - garbage;
             for byte in &mut survived[from..] {
@@ -193,25 +269,71 @@ impl State {
     /// Counts an operation and says whether it goes wrong.
     fn step(&mut self) -> io::Result<Option<Fault>> {
         if self.crashed {
-            return Err(failure("no power"));
+            return Err(failure(Fault::Crash));
         }
         self.operations += 1;
-        let Some((at, fault)) = self.fault else { return Ok(None) };
-        let hit = match fault {
-            Fault::NoSpace => (at..at + 3).contains(&self.operations),
-            _ => self.operations == at,
-        };
-        if hit && fault == Fault::Crash {
-            self.crashed = true;
-        }
-        Ok(hit.then_some(fault))
+        let now = self.operations;
+        let hit = self.faults.iter().find(|(at, fault)| match fault {
+            Fault::NoSpace => (*at..at.saturating_add(3)).contains(&now),
+            _ => *at == now,
+        });
+        let hit = hit.map(|(_, fault)| *fault);
+        self.fired += u64::from(hit.is_some());
+        self.crashed |= hit == Some(Fault::Crash);
+        Ok(hit)
     }
 
     /// An operation that is whole or not at all.
     fn plain_step(&mut self) -> io::Result<()> {
         match self.step()? {
             None | Some(Fault::FailedSync | Fault::NoSpace) => Ok(()),
-            Some(fault) => Err(failure(&format!("{fault:?}"))),
+            Some(fault) => Err(failure(fault)),
+        }
+    }
+
+    /// Bytes of all files that have a name.
+    fn used(&self) -> u64 {
+        self.names.values().map(|&inode| self.inodes[inode].bytes.len() as u64).sum()
+    }
+
+    /// Whether a sync of this file does nothing.
+    fn lies(&self, inode: usize) -> bool {
+        match self.mistake {
+            Some(Mistake::NoSync) => true,
+            Some(Mistake::NoFileSync(ending)) => {
+                let named = self.names.iter().find(|(_, i)| **i == inode);
+                named.is_some_and(|(path, _)| path.extension().is_some_and(|e| e == ending))
+            }
+            _ => false,
+        }
+    }
+
+    /// The mistake: closed segments go before the manifest that makes them dispensable.
+    fn trim_early(&mut self) {
+        let is_segment = |path: &&PathBuf| path.extension().is_some_and(|e| e == "wal");
+        let mut segments: Vec<PathBuf> = self.names.keys().filter(is_segment).cloned().collect();
+        segments.pop();
+        for path in segments {
+            self.names.remove(&path);
+            self.durable_names.remove(&path);
+        }
+    }
+
+    /// The mistake: the last record's checksum is made to hold.
+    fn bless_last_record(&mut self, inode: usize) {
+        let bytes = &mut self.inodes[inode].bytes;
+        let mut at = 24;
+        while let Some(header) = bytes.get(at..at + 20) {
+            let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+            let end = at + 20 + len;
+            if end >= bytes.len() {
+                let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+                hasher.update(&bytes[at..at + 12]);
+                hasher.update(bytes.get(at + 20..end).unwrap_or(&[]));
+                bytes[at + 12..at + 20].copy_from_slice(&hasher.digest().to_le_bytes());
+                return;
+            }
+            at = end;
         }
     }
 }
@@ -235,7 +357,10 @@ impl Vfs for Faulty {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Append>> {
         let mut state = self.hold();
         if let Some(fault @ (Fault::Crash | Fault::Io | Fault::NoSpace)) = state.step()? {
-            return Err(failure(&format!("{fault:?}")));
+            return Err(failure(fault));
+        }
+        if state.mistake == Some(Mistake::EarlyTrim) && path.ends_with("manifest.new") {
+            state.trim_early();
         }
         let inode = match state.names.get(path) {
             Some(&inode) => {
@@ -255,6 +380,10 @@ impl Vfs for Faulty {
         let mut state = self.hold();
         state.plain_step()?;
         let &inode = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        if state.mistake == Some(Mistake::NoChecksum) && path.extension().is_some_and(|e| e == "wal")
+        {
+            state.bless_last_record(inode);
+        }
         Ok(Arc::new(FaultyFile { vfs: self.clone(), inode }))
     }
 
@@ -286,7 +415,10 @@ impl Vfs for Faulty {
         let mut state = self.hold();
         match state.step()? {
             None | Some(Fault::NoSpace) => {}
-            Some(fault) => return Err(failure(&format!("{fault:?}"))),
+            Some(fault) => return Err(failure(fault)),
+        }
+        if matches!(state.mistake, Some(Mistake::NoSync | Mistake::NoDirSync)) {
+            return Ok(());
         }
         let inside = |path: &PathBuf| path.parent() == Some(dir);
         let mut durable = std::mem::take(&mut state.durable_names);
@@ -307,27 +439,35 @@ impl Append for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.vfs.hold();
         let fault = state.step()?;
+        let room = state.capacity.saturating_sub(state.used());
+        let fault = match fault {
+            None if bytes.len() as u64 > room => Some(Fault::NoSpace),
+            other => other,
+        };
         let kept = match fault {
             None | Some(Fault::FailedSync) => bytes.len(),
-            Some(_) => (state.next_random() % (bytes.len() as u64 + 1)) as usize,
+            Some(_) => (state.next_random() % (room.min(bytes.len() as u64) + 1)) as usize,
         };
         state.inodes[self.inode].bytes.extend_from_slice(&bytes[..kept]);
         match fault {
             None | Some(Fault::FailedSync) => Ok(()),
-            Some(fault) => Err(failure(&format!("{fault:?}"))),
+            Some(fault) => Err(failure(fault)),
         }
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.vfs.hold();
         match state.step()? {
-            None | Some(Fault::NoSpace) if state.lies => Ok(()),
+            None | Some(Fault::NoSpace) if state.lies(self.inode) => Ok(()),
             None | Some(Fault::NoSpace) => {
                 let inode = &mut state.inodes[self.inode];
                 inode.durable = inode.bytes.clone();
                 Ok(())
             }
-            Some(fault) => Err(failure(&format!("{fault:?}"))),
+            Some(fault) => {
+                state.inodes[self.inode].doubtful = true;
+                Err(failure(fault))
+            }
         }
     }
 

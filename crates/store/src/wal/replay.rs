@@ -17,6 +17,8 @@ pub(crate) struct Replayed {
     pub(crate) closed: Vec<Closed>,
     /// Places in the middle of the log that could not be read.
     pub(crate) damaged: u64,
+    /// Bytes of the log's end that were cut off: a write that a crash tore, most likely.
+    pub(crate) cut_bytes: u64,
 }
 
 /// Calls `each` for every record after `flushed`, in order. A torn tail (an invalid end
@@ -37,17 +39,23 @@ pub(crate) fn replay(
         let newest = at + 1 == names.len();
         let first = first_of(name).unwrap_or(0);
         let segment = Segment::open(vfs, &path)?;
+        let before = replayed.damaged;
         let bytes = segment.replay(newest, first, &mut replayed, each)?;
         if newest {
             // Also when nothing is cut: a killed process may have left records that only the
             // kernel has, and what follows them must not become durable before they are.
+            replayed.cut_bytes = segment.len - bytes;
             vfs.cut(&path, bytes).map_err(|e| Error::io("cut", &path, e))?;
         }
-        let last = match names.get(at + 1).and_then(|next| first_of(next)) {
-            Some(next) => next.saturating_sub(1).max(replayed.last),
-            None => replayed.last,
-        };
-        replayed.closed.push(Closed { path, last, bytes });
+        if let Some(next) = names.get(at + 1).and_then(|next| first_of(next)) {
+            // The next segment says how far this one went. What is missing was lost, and its
+            // numbers (and with them the name of this file) must not be given out again.
+            let end = next.saturating_sub(1);
+            replayed.damaged += u64::from(end > replayed.last && replayed.damaged == before);
+            replayed.last = replayed.last.max(end);
+        }
+        let last = replayed.last;
+        replayed.closed.push(Closed { path, last, bytes, damaged: replayed.damaged > before });
     }
     Ok(replayed)
 }
