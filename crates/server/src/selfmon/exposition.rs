@@ -162,6 +162,10 @@ fn store(page: &mut Page, stats: &Stats) {
     page.single("trefoil_wal_replayed_items", "gauge", help, stats.replayed);
     let help = "Blocks set aside because their checksum did not hold.";
     page.single("trefoil_damaged_blocks", "gauge", help, stats.damaged_blocks);
+    let help = "Damaged files set aside in the directory quarantine.";
+    page.single("trefoil_quarantined_files", "gauge", help, stats.quarantined_files);
+    let help = "Bytes without a whole record cut off the write-ahead log at start.";
+    page.single("trefoil_wal_cut_bytes", "gauge", help, stats.wal_cut_bytes);
     let help = "1 if writing has stopped until a restart.";
     page.single("trefoil_poisoned", "gauge", help, u8::from(stats.poisoned.is_some()));
 }
