@@ -380,7 +380,8 @@ impl Vfs for Faulty {
         let mut state = self.hold();
         state.plain_step()?;
         let &inode = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        if state.mistake == Some(Mistake::NoChecksum) && path.extension().is_some_and(|e| e == "wal")
+        if state.mistake == Some(Mistake::NoChecksum)
+            && path.extension().is_some_and(|e| e == "wal")
         {
             state.bless_last_record(inode);
         }
