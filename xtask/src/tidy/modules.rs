@@ -29,7 +29,11 @@ pub(super) fn dead_files(tree: &Tree) -> Findings {
 /// Files that cargo compiles by themselves.
 fn is_root(path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let own_target = ["/src/bin", "/tests", "/benches", "/examples"];
+    // `src/x/tests.rs` may have a folder `src/x/tests`, which is no target.
+    let own_target: &[&str] = match folder.contains("/src/") {
+        true => &["/src/bin"],
+        false => &["/tests", "/benches", "/examples"],
+    };
     let starts_target = name == "main.rs" || (name == "lib.rs" && folder.ends_with("/src"));
     starts_target
         || own_target.iter().any(|place| folder.ends_with(place))
@@ -74,6 +78,7 @@ mod tests {
         check("a/src/lib.rs", "mod x;\npub mod y;", &["a/src/x.rs", "a/src/y.rs"]);
         check("a/src/x.rs", "pub(crate) mod z;", &["a/src/x/z.rs"]);
         check("a/src/x.rs", "#[cfg(test)] mod tests;", &["a/src/x/tests.rs"]);
+        check("a/src/x/tests/y.rs", "mod z;", &["a/src/x/tests/y/z.rs"]);
         check("a/tests/it/main.rs", "mod crash;", &["a/tests/it/crash.rs"]);
         check("a/src/x.rs", "// mod no;\nmod inline { }", &[]);
     }

@@ -254,7 +254,10 @@ impl Sim {
             }
             match open::open(Arc::new(self.vfs.clone()), dir(), self.settings.clone()) {
                 Ok(store) => {
-                    self.tell(format!("open: {} replayed", store.stats().replayed));
+                    let stats = store.stats();
+                    // What was cut off is said once, at the start that did it.
+                    self.cut |= self.model.rotten && stats.wal_cut_bytes > 0;
+                    self.tell(format!("open: {} replayed", stats.replayed));
                     self.store = Some(store);
                     return self.decide();
                 }
@@ -305,8 +308,6 @@ impl Sim {
         let Some(found) = self.look()? else { return Ok(()) };
         let Some(store) = &self.store else { return Ok(()) };
         let stats = store.stats();
-        // What was cut off is said once, at the start that did it.
-        self.cut |= self.model.rotten && stats.wal_cut_bytes > 0;
         let complains = stats.damaged_blocks + stats.quarantined_files > 0;
         self.model.check(&found, complains, self.cut)?;
         if let Some((snapshot, before)) = &self.held
