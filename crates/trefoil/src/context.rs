@@ -30,11 +30,23 @@ impl TraceFlags {
     pub const SAMPLED: TraceFlags = TraceFlags(1);
     /// The last 56 bits of the trace id are random (level 2).
     pub const RANDOM: TraceFlags = TraceFlags(2);
+    /// Not of W3C and never sent: the caller left the decision to us, as B3 allows.
+    pub(crate) const DEFERRED: TraceFlags = TraceFlags(0x80);
 
     /// Whether the trace is sampled.
     #[must_use]
     pub fn is_sampled(self) -> bool {
         self.0 & 1 != 0
+    }
+
+    /// Those that W3C knows: what a header says.
+    pub(crate) fn known(self) -> u8 {
+        self.0 & (Self::SAMPLED.0 | Self::RANDOM.0)
+    }
+
+    /// Whether the caller left the decision to us.
+    pub(crate) fn is_deferred(self) -> bool {
+        self.0 & Self::DEFERRED.0 != 0
     }
 
     /// Whether the last 56 bits of the trace id are random.
@@ -49,16 +61,74 @@ impl TraceFlags {
 pub struct TraceState(pub(crate) Option<Arc<str>>);
 
 impl TraceState {
+    /// Members that a `tracestate` has at most.
+    pub(crate) const MEMBERS_MAX: usize = 32;
+
+    /// Members that are known to be well formed, as `a=1,b=2`.
+    pub(crate) fn from_members(members: &str) -> TraceState {
+        TraceState((!members.is_empty()).then(|| Arc::from(members)))
+    }
+
     /// The header's value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
+
+    /// Whether it has no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The value of a member.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.members().find(|(k, _)| *k == key).map(|(_, value)| value)
+    }
+
+    /// Keys and values, the newest first.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.as_str().split(',').filter_map(|member| member.split_once('='))
+    }
+
+    /// With a member put first, as the specification asks of whoever changes one.
+    pub(crate) fn with(&self, key: &str, value: &str) -> TraceState {
+        let mut members = format!("{key}={value}");
+        let others = self.members().filter(|(k, _)| *k != key);
+        for (key, value) in others.take(Self::MEMBERS_MAX - 1) {
+            members.push(',');
+            members.push_str(key);
+            members.push('=');
+            members.push_str(value);
+        }
+        TraceState::from_members(&members)
+    }
+
+    /// Without a member.
+    pub(crate) fn without(&self, key: &str) -> TraceState {
+        if self.get(key).is_none() {
+            return self.clone();
+        }
+        let others = self.as_str().split(',');
+        let others = others.filter(|member| member.split_once('=').is_none_or(|(k, _)| k != key));
+        TraceState::from_members(&others.collect::<Vec<_>>().join(","))
+    }
 }
 
-/// W3C baggage: keys and values that travel with the request.
+/// W3C baggage: keys and values that travel with the request. Everyone on the way can read
+/// them, and they leave with every call: no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Baggage(pub(crate) Option<Arc<[(String, String)]>>);
+pub struct Baggage(pub(crate) Option<Arc<[BaggageEntry]>>);
+
+/// One of the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BaggageEntry {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// What stands behind the first `;`, passed on as it came.
+    pub(crate) properties: String,
+}
 
 impl Baggage {
     /// The value of a key.
@@ -69,13 +139,38 @@ impl Baggage {
 
     /// Keys and values in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|pairs| pairs.iter()).map(|(k, v)| (k.as_str(), v.as_str()))
+        self.entries().iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|pairs| pairs.is_empty())
+        self.entries().is_empty()
+    }
+
+    /// With a key, whose former value is replaced. Keys are tokens of HTTP; others are left
+    /// out when the baggage leaves the process.
+    #[must_use]
+    pub fn with(&self, key: &str, value: &str) -> Baggage {
+        let entry = BaggageEntry { key: key.into(), value: value.into(), ..Default::default() };
+        let others = self.entries().iter().filter(|entry| entry.key != key).cloned();
+        Baggage(Some(others.chain([entry]).collect()))
+    }
+
+    pub(crate) fn entries(&self) -> &[BaggageEntry] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Baggage {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(pairs: T) -> Self {
+        let entries = pairs.into_iter().map(|(key, value)| BaggageEntry {
+            key: key.into(),
+            value: value.into(),
+            properties: String::new(),
+        });
+        let entries: Arc<[BaggageEntry]> = entries.collect();
+        Baggage((!entries.is_empty()).then_some(entries))
     }
 }
 

@@ -1,1 +1,187 @@
-//! To come.
+//! Context from and to the headers of other services.
+
+mod b3;
+mod baggage;
+mod jaeger;
+mod trace_context;
+
+pub(crate) use baggage::percent_encoded;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::PropagatorName;
+use crate::context::{Context, SpanContext};
+
+/// The formats in which context is read and written. Clones share one list.
+///
+/// What comes from outside is bounded and may be anything: what is malformed is left out, and
+/// nothing of it fails or panics.
+#[derive(Clone, Debug)]
+pub struct Propagators {
+    names: Arc<[PropagatorName]>,
+}
+
+/// W3C trace context and baggage.
+impl Default for Propagators {
+    fn default() -> Self {
+        Propagators::new(&[PropagatorName::TraceContext, PropagatorName::Baggage])
+    }
+}
+
+impl Propagators {
+    pub(crate) fn new(names: &[PropagatorName]) -> Propagators {
+        Propagators { names: names.into() }
+    }
+
+    /// The context that headers carry. Of several formats that are there, the one that is
+    /// configured first gives the parent.
+    #[must_use]
+    pub fn extract(&self, headers: &HeaderMap) -> Context {
+        let fields = HeaderFields(headers);
+        self.read(&fields)
+    }
+
+    /// The same from any carrier. `get` returns the value of a field by its name in lower case.
+    /// Jaeger's baggage (`uberctx-…`), whose names are not known before, is not found this way.
+    #[must_use]
+    pub fn extract_with<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> Context {
+        self.read(&Getter(get, PhantomData))
+    }
+
+    /// Writes a context into headers, in all formats.
+    pub fn inject(&self, context: &Context, headers: &mut HeaderMap) {
+        self.inject_with(context, |name, value| {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+                headers.insert(name, value);
+            }
+        });
+    }
+
+    /// The same into any carrier: `set` is called with names in lower case and values.
+    pub fn inject_with(&self, context: &Context, mut set: impl FnMut(&str, &str)) {
+        for name in self.names.iter() {
+            match name {
+                PropagatorName::Baggage => baggage::write(&context.baggage, &mut set),
+                PropagatorName::Jaeger => jaeger::write_baggage(&context.baggage, &mut set),
+                _ => {}
+            }
+            let Some(span) = &context.span else { continue };
+            match name {
+                PropagatorName::TraceContext => trace_context::write(span, &mut set),
+                PropagatorName::Jaeger => jaeger::write(span, &mut set),
+                PropagatorName::B3 => b3::write_single(span, &mut set),
+                PropagatorName::B3Multi => b3::write_multi(span, &mut set),
+                PropagatorName::Baggage => {}
+            }
+        }
+    }
+
+    fn read(&self, fields: &dyn Fields) -> Context {
+        let mut context = Context::default();
+        for name in self.names.iter() {
+            match name {
+                PropagatorName::Baggage if context.baggage.is_empty() => {
+                    context.baggage = baggage::read(fields);
+                }
+                PropagatorName::Jaeger if context.baggage.is_empty() => {
+                    context.baggage = jaeger::read_baggage(fields);
+                }
+                _ => {}
+            }
+            if context.span.is_none() {
+                context.span = read_span(*name, fields);
+            }
+        }
+        context
+    }
+}
+
+fn read_span(name: PropagatorName, fields: &dyn Fields) -> Option<SpanContext> {
+    match name {
+        PropagatorName::TraceContext => trace_context::read(fields),
+        PropagatorName::Jaeger => jaeger::read(fields),
+        // Who is configured for one form of B3 is understood in the other, too.
+        PropagatorName::B3 | PropagatorName::B3Multi => {
+            b3::read_single(fields).or_else(|| b3::read_multi(fields))
+        }
+        PropagatorName::Baggage => None,
+    }
+}
+
+/// Header fields by name, in lower case; a field may stand several times.
+trait Fields {
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str));
+
+    /// Fields whose name begins with `prefix`: the rest of the name and the value.
+    fn each_prefixed<'a>(&'a self, prefix: &str, take: &mut dyn FnMut(&'a str, &'a str));
+
+    /// The value of a field that must stand once.
+    fn single<'a>(&'a self, name: &str) -> Option<&'a str> {
+        let (mut found, mut times) = (None, 0);
+        self.each(name, &mut |value| {
+            found = Some(value);
+            times += 1;
+        });
+        // OWS belongs to the field's line, not to its value.
+        found.filter(|_| times == 1).map(|value| value.trim_matches([' ', '\t']))
+    }
+}
+
+struct HeaderFields<'h>(&'h HeaderMap);
+
+impl Fields for HeaderFields<'_> {
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
+        for value in self.0.get_all(name) {
+            // What is not text counts, so that a second field is not taken for the only one.
+            take(value.to_str().unwrap_or_default());
+        }
+    }
+
+    fn each_prefixed<'a>(&'a self, prefix: &str, take: &mut dyn FnMut(&'a str, &'a str)) {
+        for (name, value) in self.0 {
+            if let (Some(rest), Ok(value)) = (name.as_str().strip_prefix(prefix), value.to_str()) {
+                take(rest, value);
+            }
+        }
+    }
+}
+
+struct Getter<'g, F>(F, PhantomData<&'g str>);
+
+impl<'g, F: Fn(&str) -> Option<&'g str>> Fields for Getter<'g, F> {
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
+        if let Some(value) = (self.0)(name) {
+            take(value);
+        }
+    }
+
+    fn each_prefixed<'a>(&'a self, _: &str, _: &mut dyn FnMut(&'a str, &'a str)) {}
+}
+
+/// A lower-case hexadecimal number of exactly `N` bytes.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let text = text.as_bytes();
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
