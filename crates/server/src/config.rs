@@ -21,6 +21,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     flag("retention-metrics", "TIME", "15d", "how long samples are kept, or none for ever"),
     flag("retention-logs", "TIME", "7d", "how long log records are kept, or none for ever"),
     flag("retention-traces", "TIME", "72h", "how long spans are kept, or none for ever"),
+    flag("disk-reserve", "SIZE", "256MiB", "writes are refused while less of the disk is free"),
     flag("fsync", "BOOL", "true", "whether a write waits for the disk before it is acknowledged"),
     flag("max-body", "SIZE", "32MiB", "largest request body, after decompression"),
     flag("query-timeout", "TIME", "2m", "when a query is stopped"),
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) memory_bytes: u64,
     /// How long each signal is kept.
     pub(crate) retention: Retention,
+    /// Writes are refused while less than this is free on the disk, in bytes.
+    pub(crate) disk_reserve_bytes: u64,
     /// Whether a write waits for the disk.
     pub(crate) fsync: bool,
     /// Largest request body after decompression, in bytes.
@@ -111,6 +114,7 @@ impl Config {
                 logs: values.read("retention-logs", retention)?,
                 traces: values.read("retention-traces", retention)?,
             },
+            disk_reserve_bytes: values.read("disk-reserve", size)?,
             fsync: values.switch("fsync")?,
             body_bytes_max: values.read("max-body", |text| {
                 let bytes = size(text)?;

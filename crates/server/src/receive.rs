@@ -110,7 +110,7 @@ impl From<Rejected> for Refusal {
             Rejected::Malformed(text) => Refusal::Bad(text),
             Rejected::TooLarge(text) => Refusal::TooLarge(text),
             Rejected::Busy(text) => Refusal::Busy(text),
-            Rejected::Unavailable(text) => Refusal::Unavailable(text),
+            Rejected::DiskFull(text) | Rejected::Unavailable(text) => Refusal::Unavailable(text),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trefoil_store::{Settings, Store};
 
+use crate::api::health::refusing;
 use crate::api::{self, AppState, Clock};
 use crate::config::Config;
 use crate::console::say;
@@ -163,6 +164,7 @@ async fn open_store(config: &Config) -> Result<Store, String> {
         // The rest is for requests in flight, queries and the code itself.
         memory_bytes: config.memory_bytes / 2,
         retention: config.retention,
+        disk_reserve_bytes: config.disk_reserve_bytes,
         fsync: config.fsync,
     };
     let data = config.data.clone();
@@ -191,6 +193,7 @@ impl Housekeeper {
         let (stop, stopped) = mpsc::channel();
         let body = move || {
             let mut last_error = String::new();
+            let mut last_refusal = None;
             while let Err(mpsc::RecvTimeoutError::Timeout) =
                 stopped.recv_timeout(MAINTENANCE_INTERVAL)
             {
@@ -203,6 +206,14 @@ impl Housekeeper {
                     say!("trefoil: housekeeping: {error}");
                 }
                 last_error = error;
+                let refusal = refusing(&state.store.stats()).map(str::to_owned);
+                // The numbers in the reason change every second; that it is refused does not.
+                match (&last_refusal, &refusal) {
+                    (None, Some(why)) => say!("trefoil: writes are refused: {why}"),
+                    (Some(_), None) => say!("trefoil: writes are accepted again"),
+                    _ => {}
+                }
+                last_refusal = refusal;
             }
         };
         let thread = std::thread::Builder::new().name("housekeeper".to_owned()).spawn(body);

@@ -32,6 +32,8 @@ pub enum Error {
     Poisoned(String),
     /// Memory or disk is short: try again later.
     Busy(&'static str),
+    /// The disk is full, or so nearly that what is left is held in reserve: try again later.
+    DiskFull(String),
     /// The batch breaks a named limit and can never be accepted.
     LimitExceeded {
         /// Which limit.
@@ -48,11 +50,38 @@ impl Error {
         Error::Io { doing, path: path.to_owned(), source }
     }
 
+    /// Whether the operating system has refused for want of room.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Error::DiskFull(_) => true,
+            Error::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            _ => false,
+        }
+    }
+
     pub(crate) fn unknown_version(path: &Path, found: u32, known: u32) -> Error {
         let why = format!(
             "its format version is {found}, this program knows {known}; use the program that wrote it"
         );
         Error::Corrupt { path: path.to_owned(), why }
+    }
+}
+
+/// Why a step that changes what is durable did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing of it remains: another try may succeed.
+    Refused(Error),
+    /// What is on the disk is not known any more: nothing may be acknowledged again.
+    Lost(Error),
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Failure::Refused(error) | Failure::Lost(error) => error,
+        }
     }
 }
 
@@ -68,6 +97,7 @@ impl fmt::Display for Error {
             Error::Corrupt { path, why } => write!(f, "{} cannot be used: {why}", path.display()),
             Error::Poisoned(why) => write!(f, "writing has stopped until a restart: {why}"),
             Error::Busy(what) => write!(f, "{what} is short, try again later"),
+            Error::DiskFull(why) => f.write_str(why),
             Error::LimitExceeded { what, limit } => {
                 write!(f, "limit of {limit} on {what} exceeded")
             }

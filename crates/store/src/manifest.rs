@@ -8,7 +8,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::model::Metadata;
 use crate::part::{PartInfo, Signal};
 use crate::row;
@@ -59,17 +59,24 @@ impl Manifest {
         Manifest::decode(body).map(Some).ok_or_else(|| corrupt("it is malformed"))
     }
 
-    /// Replaces the manifest; durable when this returns.
-    pub(crate) fn save(&self, vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    /// Replaces the manifest; durable when this returns. [`Failure::Refused`] means that
+    /// the old one is still there: the disk was full, say. Once the new one may have taken
+    /// its name, or a sync has failed, nothing is certain.
+    pub(crate) fn save(&self, vfs: &dyn Vfs, dir: &Path) -> std::result::Result<(), Failure> {
         let new = dir.join(NAME_NEW);
         let mut bytes = MAGIC.to_vec();
         self.encode(&mut bytes);
         bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
-        let mut file = vfs.create(&new).map_err(|e| Error::io("create", &new, e))?;
-        file.append(&bytes).map_err(|e| Error::io("write", &new, e))?;
-        file.sync().map_err(|e| Error::io("sync", &new, e))?;
-        vfs.rename(&new, &dir.join(NAME)).map_err(|e| Error::io("rename", &new, e))?;
-        vfs.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))
+        let refused = |doing, e| {
+            let _ = vfs.remove(&new);
+            Failure::Refused(Error::io(doing, &new, e))
+        };
+        let mut file = vfs.create(&new).map_err(|e| refused("create", e))?;
+        file.append(&bytes).map_err(|e| refused("write", e))?;
+        file.sync().map_err(|e| Failure::Lost(Error::io("sync", &new, e)))?;
+        vfs.rename(&new, &dir.join(NAME))
+            .map_err(|e| Failure::Lost(Error::io("rename", &new, e)))?;
+        vfs.sync_dir(dir).map_err(|e| Failure::Lost(Error::io("sync", dir, e)))
     }
 
     /// Whether a name in the store's directory is a left-over of [`save`](Self::save).

@@ -32,6 +32,9 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// How long each signal is kept.
     pub retention: Retention,
+    /// Bytes of the file system that stay free: with less, appends are refused until there
+    /// is room again, and reading goes on.
+    pub disk_reserve_bytes: u64,
     /// Whether an append waits for fsync. Without it, what the kernel had not written yet
     /// is lost with a power cut (not with a crash of the process).
     pub fsync: bool,
@@ -39,6 +42,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { memory_bytes: 512 << 20, retention: Retention::default(), fsync: true }
+        Settings {
+            memory_bytes: 512 << 20,
+            retention: Retention::default(),
+            disk_reserve_bytes: 64 << 20,
+            fsync: true,
+        }
     }
 }

@@ -46,6 +46,12 @@ pub struct Stats {
     pub damaged_blocks: u64,
     /// Damaged files in the directory `quarantine`, as of the start or the last trim.
     pub quarantined_files: u64,
+    /// Bytes free on the file system when last looked at; `u64::MAX` if that is unknown.
+    pub disk_free_bytes: u64,
+    /// Bytes of the file system that appends leave free.
+    pub disk_reserve_bytes: u64,
+    /// Why appends are refused until there is room on the disk, if they are.
+    pub disk_full: Option<String>,
     /// Why writing stopped, if it has.
     pub poisoned: Option<String>,
 }

@@ -24,10 +24,12 @@ mod merge;
 mod open;
 mod poison;
 mod retention;
+mod valve;
 
 use commit::Commit;
 use flush::Maintenance;
 use poison::Poison;
+use valve::Valve;
 
 /// An open store. Shared between threads; every method takes `&self`.
 ///
@@ -47,6 +49,7 @@ pub struct Store {
     cache: Arc<Cache>,
     damage: Arc<Damage>,
     poison: Poison,
+    valve: Valve,
     counters: Counters,
     /// Dropped last: lets the directory go.
     _lock: Lock,
@@ -135,13 +138,14 @@ impl Store {
     /// unless the settings say otherwise) and every later snapshot shows it.
     ///
     /// # Errors
-    /// Poisoned, busy, over a limit, or the disk refused. Nothing was stored then.
+    /// Poisoned, busy, over a limit, or the disk is full or refused. Nothing was stored then.
     pub fn append(&self, batch: &Batch) -> Result<()> {
         self.poison.check()?;
         if batch.is_empty() {
             return Ok(());
         }
         check_limits(batch, self.limits)?;
+        self.check_disk(batch.bytes() as u64)?;
         if self.head_bytes_and(batch.bytes()) > self.limits.head_bytes_max {
             return Err(Error::Busy("memory for recent data"));
         }
@@ -190,10 +194,13 @@ impl Store {
     pub fn maintain(&self, now_ns: i64) -> Result<()> {
         let _guard = self.poison.on_panic("maintenance");
         self.poison.check()?;
+        self.measure_disk();
         {
             let mut maintenance = hold(&self.maintenance);
+            // What makes room comes first, and is done whatever becomes of the flush.
+            let expired = self.expire(&mut maintenance, now_ns);
             self.flush_if_due(&mut maintenance, now_ns)?;
-            self.expire(&mut maintenance, now_ns)?;
+            expired?;
         }
         self.merge_some()?;
         self.close_idle_files();
@@ -266,6 +273,9 @@ impl Store {
             wal_cut_bytes: self.counters.wal_cut_bytes.load(Relaxed),
             quarantined_files: self.counters.quarantined_files.load(Relaxed),
             damaged_blocks: self.damage.blocks.load(Relaxed),
+            disk_free_bytes: self.valve.free_bytes(),
+            disk_reserve_bytes: self.settings.disk_reserve_bytes,
+            disk_full: self.valve.why(),
             poisoned: self.poison.why(),
         }
     }

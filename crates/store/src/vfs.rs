@@ -45,6 +45,9 @@ pub(crate) trait Vfs: Debug + Send + Sync {
 
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Bytes that can still be written on the file system of a directory.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// A held lock; dropping it lets go.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::batch::BATCH_BYTES_MAX;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::quarantine;
 use crate::vfs::{Append, Vfs};
 
@@ -33,15 +33,6 @@ const WRITE_BUFFER: usize = 1 << 20;
 
 /// A batch with its number.
 pub(crate) type Record = (u64, Arc<Vec<u8>>);
-
-/// Why a write did not succeed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Nothing of it remains: another try may succeed.
-    Refused(Error),
-    /// What is on the disk is not known any more: nothing may be acknowledged again.
-    Lost(Error),
-}
 
 /// A segment that is not written to any more.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use trefoil_store::Stats;
 
 use crate::api::AppState;
 
@@ -20,12 +21,17 @@ pub(crate) fn routes() -> Router<Arc<AppState>> {
 }
 
 /// Ready means: the WAL is replayed and writes are accepted. The ports open only then,
-/// so this says no only after the disk refused.
+/// so this says no only after the disk refused, or while it is full.
 async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, String) {
-    match state.store.stats().poisoned {
+    match refusing(&state.store.stats()) {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("writes are refused: {why}\n")),
     }
+}
+
+/// Why the store takes no writes, if it does not.
+pub(crate) fn refusing(stats: &Stats) -> Option<&str> {
+    stats.poisoned.as_deref().or(stats.disk_full.as_deref())
 }
 
 async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {

@@ -16,6 +16,8 @@ pub(crate) enum Rejected {
     TooLarge(String),
     /// Memory or disk is short: send it again later.
     Busy(String),
+    /// The disk is full: send it again later.
+    DiskFull(String),
     /// Writing has stopped until somebody looks after the server.
     Unavailable(String),
 }
@@ -27,6 +29,7 @@ impl Rejected {
             Rejected::Malformed(_) => "malformed",
             Rejected::TooLarge(_) => "too_large",
             Rejected::Busy(_) => "busy",
+            Rejected::DiskFull(_) => "disk_full",
             Rejected::Unavailable(_) => "unavailable",
         }
     }
@@ -38,6 +41,7 @@ impl fmt::Display for Rejected {
             Rejected::Malformed(text)
             | Rejected::TooLarge(text)
             | Rejected::Busy(text)
+            | Rejected::DiskFull(text)
             | Rejected::Unavailable(text) => f.write_str(text),
         }
     }
@@ -48,6 +52,7 @@ impl From<trefoil_store::Error> for Rejected {
         let text = error.to_string();
         match error {
             trefoil_store::Error::Busy(_) => Rejected::Busy(text),
+            trefoil_store::Error::DiskFull(_) => Rejected::DiskFull(text),
             trefoil_store::Error::LimitExceeded { .. } => Rejected::TooLarge(text),
             _ => Rejected::Unavailable(text),
         }

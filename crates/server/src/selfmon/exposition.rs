@@ -166,6 +166,12 @@ fn store(page: &mut Page, stats: &Stats) {
     page.single("trefoil_quarantined_files", "gauge", help, stats.quarantined_files);
     let help = "Bytes without a whole record cut off the write-ahead log at start.";
     page.single("trefoil_wal_cut_bytes", "gauge", help, stats.wal_cut_bytes);
+    let help = "Bytes free on the data's file system.";
+    page.single("trefoil_disk_free_bytes", "gauge", help, stats.disk_free_bytes);
+    let help = "Bytes of it that writes leave free.";
+    page.single("trefoil_disk_reserve_bytes", "gauge", help, stats.disk_reserve_bytes);
+    let help = "1 while writes are refused because the disk is nearly full.";
+    page.single("trefoil_disk_full", "gauge", help, u8::from(stats.disk_full.is_some()));
     let help = "1 if writing has stopped until a restart.";
     page.single("trefoil_poisoned", "gauge", help, u8::from(stats.poisoned.is_some()));
 }

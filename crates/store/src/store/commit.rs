@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::{HEAD_BYTES_PER_BYTE, Store, hold};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::head::Head;
-use crate::wal::{Failure, Record, Wal};
+use crate::wal::{Record, Wal};
 
 /// The queue before the WAL.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ type Answer = std::result::Result<(), Refusal>;
 #[derive(Clone, Debug)]
 enum Refusal {
     Poisoned(String),
+    DiskFull(String),
     Io(&'static str, std::path::PathBuf, std::io::ErrorKind, String),
     Other(String),
 }
@@ -46,6 +47,7 @@ enum Refusal {
 impl Refusal {
     fn of(error: Error) -> Self {
         match error {
+            Error::DiskFull(why) => Refusal::DiskFull(why),
             Error::Io { doing, path, source } => {
                 Refusal::Io(doing, path, source.kind(), source.to_string())
             }
@@ -56,6 +58,7 @@ impl Refusal {
     fn error(&self) -> Error {
         match self.clone() {
             Refusal::Poisoned(why) => Error::Poisoned(why),
+            Refusal::DiskFull(why) => Error::DiskFull(why),
             Refusal::Io(doing, path, kind, text) => {
                 Error::Io { doing, path, source: std::io::Error::new(kind, text) }
             }
@@ -161,7 +164,10 @@ impl Store {
         let written = hold(&self.commit.wal).write(&records);
         match written {
             Ok(()) => self.show(&head, &records, &turn.group),
-            Err(Failure::Refused(error)) => answer_all(&turn.group, &Err(Refusal::of(error))),
+            Err(Failure::Refused(error)) => {
+                let error = self.valve.told(error);
+                answer_all(&turn.group, &Err(Refusal::of(error)));
+            }
             Err(Failure::Lost(error)) => {
                 self.poison.set(error.to_string());
                 answer_all(&turn.group, &Err(Refusal::Poisoned(error.to_string())));

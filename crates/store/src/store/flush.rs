@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::open::PARTS_DIR;
 use super::{Store, hold};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::head::{Head, HeadSeries, RowRef, Tables};
 use crate::manifest::Manifest;
 use crate::model::Metadata;
@@ -163,11 +163,21 @@ impl Store {
         for info in added {
             parts.open(&self.vfs, &self.dir.join(PARTS_DIR), *info, &self.damage)?;
         }
-        if let Err(error) = next.save(&*self.vfs, &self.dir) {
-            // Which manifest is on the disk is not known now, so neither is which parts
-            // may be removed or what may be trimmed.
-            self.poison.set(error.to_string());
-            return Err(error);
+        match next.save(&*self.vfs, &self.dir) {
+            Ok(()) => {}
+            Err(Failure::Refused(error)) => {
+                // Nobody names them, and what is short of room needs theirs.
+                for info in added {
+                    let _ = self.vfs.remove(&self.dir.join(PARTS_DIR).join(info.file_name()));
+                }
+                return Err(error);
+            }
+            Err(Failure::Lost(error)) => {
+                // Which manifest is on the disk is not known now, so neither is which parts
+                // may be removed or what may be trimmed.
+                self.poison.set(error.to_string());
+                return Err(error);
+            }
         }
         maintenance.manifest = next;
         parts.remove(removed);

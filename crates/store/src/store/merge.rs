@@ -74,6 +74,10 @@ impl Store {
     /// False if the merge came to nothing: a block was damaged, or an input has expired.
     fn merge_these(&self, inputs: &[PartInfo]) -> Result<bool> {
         let (Some(first), Some(last)) = (inputs.first(), inputs.last()) else { return Ok(false) };
+        // Both are there for a while, and what is held in reserve is for the log and the head.
+        if !self.valve.has_room(inputs.iter().map(|input| input.bytes).sum()) {
+            return Ok(false);
+        }
         let id = {
             let mut maintenance = hold(&self.maintenance);
             maintenance.manifest.next_part += 1;

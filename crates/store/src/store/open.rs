@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use super::commit::Commit;
 use super::flush::{self, Maintenance};
 use super::poison::Poison;
+use super::valve::Valve;
 use super::{Counters, Limits, Store, View};
 use crate::cache::Cache;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::head::Head;
 use crate::manifest::Manifest;
 use crate::part::{Damage, PartInfo, PartSet};
@@ -84,10 +85,12 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         damage,
         poison: Poison::default(),
         counters,
+        valve: Valve::new(settings.disk_reserve_bytes),
         settings,
         _lock: lock,
     };
     store.count_head_bytes();
+    store.measure_disk();
     Ok(store)
 }
 
@@ -110,7 +113,7 @@ fn load_manifest(vfs: &dyn Vfs, dir: &Path, wal_dir: &Path) -> Result<Manifest> 
     if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
         vfs.sync_dir(parent).map_err(|e| Error::io("sync", parent, e))?;
     }
-    manifest.save(vfs, dir)?;
+    manifest.save(vfs, dir).map_err(Failure::into_error)?;
     Ok(manifest)
 }
 
@@ -175,7 +178,7 @@ impl Recovery<'_> {
         let infos = flush::write_parts(&**self.vfs, &dir, &self.head, last, &mut next.next_part)?;
         next.parts.extend(&infos);
         next.flushed = last;
-        next.save(&**self.vfs, self.dir)?;
+        next.save(&**self.vfs, self.dir).map_err(Failure::into_error)?;
         self.manifest = next;
         for info in infos {
             self.parts.open(self.vfs, &dir, info, self.damage)?;

@@ -67,6 +67,12 @@ impl Vfs for Disk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         if self.fsync { File::open(dir)?.sync_all() } else { Ok(()) }
     }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let known = rustix::fs::statvfs(dir)?;
+        // What is kept for root does not count: we may not be root.
+        Ok(known.f_bavail.saturating_mul(known.f_frsize))
+    }
 }
 
 #[derive(Debug)]

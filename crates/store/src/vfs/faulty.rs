@@ -428,6 +428,12 @@ impl Vfs for Faulty {
         state.durable_names = durable;
         Ok(())
     }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        let mut state = self.hold();
+        state.plain_step()?;
+        Ok(state.capacity - state.used().min(state.capacity))
+    }
 }
 
 #[derive(Debug)]

@@ -65,7 +65,7 @@ impl Run {
                     Ok(()) => drop(self.model.acknowledged.insert(id)),
                     Err(Error::Poisoned(_)) => drop(self.model.uncertain.insert(id)),
                     Err(_) if self.vfs.crashed() => drop(self.model.uncertain.insert(id)),
-                    Err(Error::Io { .. }) => {}
+                    Err(Error::Io { .. } | Error::DiskFull(_)) => {}
                     Err(other) => panic!("{other}"),
                 }
             }

@@ -458,3 +458,69 @@ fn every_snapshot_is_consistent_while_others_append_flush_and_merge() {
     let ids = (0..2u64).flat_map(|thread| (0..60).map(move |i| thread * 1000 + i));
     model(ids).check(&store.snapshot()).unwrap();
 }
+
+#[test]
+fn a_nearly_full_disk_refuses_writes_keeps_reading_and_resumes_by_itself() {
+    let vfs = Faulty::new(1);
+    let store = Settings { disk_reserve_bytes: 100_000, ..settings() };
+    let store = open::open(Arc::new(vfs.clone()), dir(), store).unwrap();
+    vfs.limit(110_000);
+    store.measure_disk();
+    let mut accepted = BTreeSet::new();
+    let refused = loop {
+        let id = accepted.len() as u64 + 1;
+        match store.append(&numbered(id)) {
+            Ok(()) => accepted.insert(id),
+            Err(error) => break error,
+        };
+    };
+    assert!(matches!(refused, Error::DiskFull(_)), "{refused}");
+    assert!((3..30).contains(&accepted.len()), "{}", accepted.len());
+    assert!(store.stats().disk_full.is_some_and(|why| why.contains("--disk-reserve")));
+    model(accepted.clone()).check(&store.snapshot()).unwrap();
+    // The reserve is there so that the head can become parts.
+    store.flush().unwrap();
+    store.maintain(START_NS).unwrap();
+    vfs.heal();
+    store.maintain(START_NS).unwrap();
+    assert_eq!(store.stats().disk_full, None);
+    store.append(&numbered(1000)).unwrap();
+    accepted.insert(1000);
+    model(accepted).check(&store.snapshot()).unwrap();
+}
+
+#[test]
+fn a_disk_full_to_the_last_byte_costs_nothing_but_time() {
+    let vfs = Faulty::new(1);
+    let store = Settings { disk_reserve_bytes: 0, ..settings() };
+    let store = open::open(Arc::new(vfs.clone()), dir(), store).unwrap();
+    let mut next = 1;
+    let mut accepted = BTreeSet::new();
+    // Each room ends a flush somewhere else: in a part, in the log, in the manifest.
+    for room in (0..6000).step_by(97) {
+        store.append(&numbered(next)).unwrap();
+        accepted.insert(next);
+        next += 1;
+        vfs.limit(room);
+        for _ in 0..3 {
+            let _ = store.maintain(START_NS);
+            let _ = store.flush();
+            if store.append(&numbered(next)).is_ok() {
+                accepted.insert(next);
+            }
+            next += 1;
+        }
+        assert_eq!(store.stats().poisoned, None, "room for {room} bytes");
+        vfs.heal();
+        store.maintain(START_NS).unwrap();
+    }
+    store.flush().unwrap();
+    model(accepted.clone()).check(&store.snapshot()).unwrap();
+    let named = store.stats();
+    let named = named.metrics.parts + named.logs.parts + named.traces.parts;
+    let files =
+        vfs.files().iter().filter(|(p, _)| p.extension().is_some_and(|e| e == "part")).count();
+    assert_eq!(files as u64, named, "failed flushes leave nothing behind");
+    drop(store);
+    model(accepted).check(&open_on(&vfs.after_power_loss()).unwrap().snapshot()).unwrap();
+}

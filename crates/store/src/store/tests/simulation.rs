@@ -50,7 +50,10 @@ impl Sim {
             n => Some(std::time::Duration::from_secs(n * 2 * 86_400)),
         };
         let retention = Retention { metrics: days(), logs: days(), traces: days() };
-        let settings = Settings { retention, memory_bytes: 8 << 20, ..Settings::default() };
+        let disk_reserve_bytes = [0, 1000, 64 << 20][seed as usize % 3];
+        let memory_bytes = 8 << 20;
+        let settings =
+            Settings { retention, memory_bytes, disk_reserve_bytes, ..Settings::default() };
         Sim {
             random: random_state,
             now_ns: START_NS + DAY_NS / 2,
@@ -125,7 +128,10 @@ impl Sim {
         }
         let Some(store) = &self.store else { return };
         let poisoned = store.stats().poisoned.is_some();
-        let answers = store.commit_group(&batches);
+        let answers = match &batches[..] {
+            [one] => vec![store.append(one)],
+            group => store.commit_group(group),
+        };
         for (id, answer) in ids.iter().zip(&answers) {
             let fate = match answer {
                 Ok(()) => Fate::Acknowledged,
