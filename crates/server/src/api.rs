@@ -28,6 +28,7 @@ use trefoil_query::{Error, ErrorKind, Limits};
 use trefoil_store::{Snapshot, Store, Tally};
 
 use crate::config::Config;
+use crate::memory::RunningQueries;
 use crate::pipeline::Pipeline;
 use crate::receive::admission::Admission;
 use crate::receive::{self, allow_origins};
@@ -53,6 +54,8 @@ pub(crate) struct AppState {
     pub(crate) admission: Admission,
     /// When the process started, in Unix nanoseconds.
     pub(crate) started_ns: i64,
+    /// The queries that run, for whoever must stop one.
+    pub(crate) running: RunningQueries,
     /// One permit per running query.
     queries: Arc<Semaphore>,
     /// Queries that wait for a permit.
@@ -130,6 +133,7 @@ impl AppState {
             counters,
             pipeline,
             admission: Admission::new(config.memory_bytes),
+            running: RunningQueries::default(),
             queries: Arc::new(Semaphore::new(config.query_concurrency)),
             waiting: AtomicUsize::new(0),
             config,
@@ -156,6 +160,7 @@ impl AppState {
         let timeout =
             timeout.map_or(self.config.query_timeout, |t| t.min(self.config.query_timeout));
         let tally = Arc::new(Tally::new(self.config.query_bytes_max));
+        self.running.add(&tally);
         let guard = CancelOnDrop(Arc::clone(&tally));
         let answer = tokio::time::timeout(timeout, self.run(tally, query)).await;
         drop(guard);

@@ -10,12 +10,14 @@ mod demo;
 mod diagnostic;
 mod doctor;
 mod listen;
+mod memory;
 mod pipeline;
 mod query;
 mod receive;
 mod selfmon;
 mod serve;
 mod server;
+mod ticker;
 mod timestamp;
 mod web;
 

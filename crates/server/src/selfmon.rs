@@ -19,6 +19,8 @@ pub(crate) use exposition::exposition;
 pub(crate) struct Counters {
     signals: [SignalCounters; Signal::ALL.len()],
     queries: [QueryCounters; Api::ALL.len()],
+    /// Queries stopped for want of memory.
+    starved: AtomicU64,
     /// Answers to export requests, by transport, signal and status.
     requests: Mutex<BTreeMap<(&'static str, Signal, u16), u64>>,
 }
@@ -110,6 +112,11 @@ impl Counters {
     /// Answered export requests so far, by transport, signal and status.
     pub(crate) fn requests_so_far(&self) -> BTreeMap<(&'static str, Signal, u16), u64> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a query that was stopped because all memory was taken.
+    pub(crate) fn starved(&self) {
+        self.starved.fetch_add(1, Relaxed);
     }
 
     /// Counts a query that ended.

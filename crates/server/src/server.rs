@@ -1,8 +1,7 @@
 //! The wiring: opens the store, starts the ports in order, stops them in reverse.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +13,8 @@ use crate::api::{self, AppState, Clock};
 use crate::config::Config;
 use crate::console::say;
 use crate::listen;
+use crate::memory;
+use crate::ticker::Ticker;
 
 /// How often the store does its housekeeping.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,7 +34,8 @@ pub(crate) struct Running {
     state: Arc<AppState>,
     stop: watch::Sender<bool>,
     ports: JoinSet<()>,
-    housekeeper: Housekeeper,
+    housekeeper: Ticker,
+    memory_watch: Ticker,
 }
 
 impl Running {
@@ -56,7 +58,8 @@ impl Running {
             otlp_grpc: otlp_grpc.as_ref().map(local_address).transpose()?,
             otlp_http: otlp_http.as_ref().map(local_address).transpose()?,
             standard: Vec::new(),
-            housekeeper: Housekeeper::start(Arc::clone(&state))?,
+            housekeeper: keep_house(Arc::clone(&state))?,
+            memory_watch: memory::watch(Arc::clone(&state))?,
             state,
             stop,
             ports: JoinSet::new(),
@@ -124,6 +127,7 @@ impl Running {
         while self.ports.join_next().await.is_some() {}
         let _ = tokio::time::timeout(QUERY_STOP, self.state.stop_queries()).await;
         let closed = tokio::task::spawn_blocking(move || {
+            self.memory_watch.stop();
             self.housekeeper.stop();
             close_store(self.state)
         });
@@ -182,48 +186,27 @@ async fn open_store(config: &Config) -> Result<Store, String> {
     opened.await.map_err(|_| "the store failed to open".to_owned())?
 }
 
-/// The thread that calls [`Store::maintain`].
-struct Housekeeper {
-    stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Housekeeper {
-    fn start(state: Arc<AppState>) -> Result<Housekeeper, String> {
-        let (stop, stopped) = mpsc::channel();
-        let body = move || {
-            let mut last_error = String::new();
-            let mut last_refusal = None;
-            while let Err(mpsc::RecvTimeoutError::Timeout) =
-                stopped.recv_timeout(MAINTENANCE_INTERVAL)
-            {
-                let error = match state.store.maintain(state.clock.now_ns()) {
-                    Ok(()) => String::new(),
-                    Err(error) => error.to_string(),
-                };
-                // Said once, not every second.
-                if !error.is_empty() && error != last_error {
-                    say!("trefoil: housekeeping: {error}");
-                }
-                last_error = error;
-                let refusal = refusing(&state.store.stats()).map(str::to_owned);
-                // The numbers in the reason change every second; that it is refused does not.
-                match (&last_refusal, &refusal) {
-                    (None, Some(why)) => say!("trefoil: writes are refused: {why}"),
-                    (Some(_), None) => say!("trefoil: writes are accepted again"),
-                    _ => {}
-                }
-                last_refusal = refusal;
-            }
+/// Calls [`Store::maintain`] once a second, and says what comes of it.
+fn keep_house(state: Arc<AppState>) -> Result<Ticker, String> {
+    let mut last_error = String::new();
+    let mut last_refusal = None;
+    Ticker::start("housekeeper", MAINTENANCE_INTERVAL, move || {
+        let error = match state.store.maintain(state.clock.now_ns()) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
         };
-        let thread = std::thread::Builder::new().name("housekeeper".to_owned()).spawn(body);
-        let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Housekeeper { stop, thread })
-    }
-
-    fn stop(self) {
-        drop(self.stop);
-        // A panic in it was printed when it happened.
-        let _ = self.thread.join();
-    }
+        // Said once, not every second.
+        if !error.is_empty() && error != last_error {
+            say!("trefoil: housekeeping: {error}");
+        }
+        last_error = error;
+        let refusal = refusing(&state.store.stats()).map(str::to_owned);
+        // The numbers in the reason change every second; that it is refused does not.
+        match (&last_refusal, &refusal) {
+            (None, Some(why)) => say!("trefoil: writes are refused: {why}"),
+            (Some(_), None) => say!("trefoil: writes are accepted again"),
+            _ => {}
+        }
+        last_refusal = refusal;
+    })
 }

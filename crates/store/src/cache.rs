@@ -43,6 +43,7 @@ struct Generations {
     young: HashMap<Key, Cached>,
     young_bytes: usize,
     old: HashMap<Key, Cached>,
+    old_bytes: usize,
 }
 
 impl Cache {
@@ -64,6 +65,13 @@ impl Cache {
         Some(found)
     }
 
+    /// Memory of what is kept, or a little more: what was asked for again counts twice
+    /// until the older generation goes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let generations = self.hold();
+        (generations.young_bytes + generations.old_bytes) as u64
+    }
+
     pub(crate) fn insert(&self, key: Key, block: Cached) {
         self.add(&mut self.hold(), key, block);
     }
@@ -75,7 +83,7 @@ impl Cache {
         }
         if generations.young_bytes + bytes > self.bytes_max / 2 {
             generations.old = std::mem::take(&mut generations.young);
-            generations.young_bytes = 0;
+            generations.old_bytes = std::mem::take(&mut generations.young_bytes);
         }
         if generations.young.insert(key, block).is_none() {
             generations.young_bytes += bytes;

@@ -46,6 +46,8 @@ pub struct Stats {
     pub damaged_blocks: u64,
     /// Damaged files in the directory `quarantine`, as of the start or the last trim.
     pub quarantined_files: u64,
+    /// Memory of decoded blocks kept for queries.
+    pub cache_bytes: u64,
     /// Bytes free on the file system when last looked at; `u64::MAX` if that is unknown.
     pub disk_free_bytes: u64,
     /// Bytes of the file system that appends leave free.

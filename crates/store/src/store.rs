@@ -78,6 +78,8 @@ struct Limits {
     head_bytes_max: u64,
     /// Decoded blocks kept for queries.
     cache_bytes: usize,
+    /// Rows to a merged part of logs or spans: its trace index is in memory meanwhile.
+    merge_rows_max: u64,
 }
 
 impl Limits {
@@ -87,6 +89,7 @@ impl Limits {
             head_bytes: memory / 8,
             head_bytes_max: memory / 2,
             cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
+            merge_rows_max: (memory / 64).clamp(1 << 17, 4 << 20),
         }
     }
 }
@@ -273,6 +276,7 @@ impl Store {
             wal_cut_bytes: self.counters.wal_cut_bytes.load(Relaxed),
             quarantined_files: self.counters.quarantined_files.load(Relaxed),
             damaged_blocks: self.damage.blocks.load(Relaxed),
+            cache_bytes: self.cache.bytes(),
             disk_free_bytes: self.valve.free_bytes(),
             disk_reserve_bytes: self.settings.disk_reserve_bytes,
             disk_full: self.valve.why(),

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Tally {
     cancelled: AtomicBool,
+    /// Stopped because the process needs the memory: how much it may have, or 0.
+    starved: AtomicU64,
     bytes_max: u64,
     /// Decoded bytes looked at so far.
     pub bytes: AtomicU64,
@@ -28,6 +30,7 @@ impl Tally {
     pub fn new(bytes_max: u64) -> Self {
         Tally {
             cancelled: AtomicBool::new(false),
+            starved: AtomicU64::new(0),
             bytes_max,
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
@@ -48,6 +51,25 @@ impl Tally {
         self.cancelled.store(true, Relaxed);
     }
 
+    /// Whether it was asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
+    /// Decoded bytes looked at so far.
+    #[must_use]
+    pub fn read_so_far(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Asks every scan of this query to stop because all queries together take more than
+    /// what `memory_bytes` leaves them.
+    pub fn starve(&self, memory_bytes: u64) {
+        self.starved.store(memory_bytes, Relaxed);
+        self.cancel();
+    }
+
     /// Adds to the account.
     ///
     /// # Errors
@@ -56,7 +78,10 @@ impl Tally {
         self.rows.fetch_add(rows, Relaxed);
         let bytes = self.bytes.fetch_add(bytes, Relaxed) + bytes;
         if self.cancelled.load(Relaxed) {
-            return Err(Error::Cancelled);
+            return Err(match self.starved.load(Relaxed) {
+                0 => Error::Cancelled,
+                limit => Error::LimitExceeded { what: "memory (--memory); ask for less", limit },
+            });
         }
         if bytes > self.bytes_max {
             return Err(Error::LimitExceeded {

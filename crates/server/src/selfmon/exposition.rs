@@ -8,6 +8,7 @@ use trefoil_store::{SignalStats, Stats};
 
 use super::{Counters, QUERY_SECONDS};
 use crate::api::{Api, AppState};
+use crate::memory::resident_bytes;
 use crate::pipeline::Signal;
 
 /// Everything the server knows about itself.
@@ -69,13 +70,6 @@ fn process(page: &mut Page, state: &AppState) {
     page.single("trefoil_memory_limit_bytes", "gauge", help, state.config.memory_bytes);
 }
 
-/// The second number of `/proc/self/statm` counts pages; they have 4 KiB on every machine
-/// this is built for.
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    statm.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * 4096)
-}
-
 fn receive(page: &mut Page, counters: &Counters, delta_series: usize) {
     let load = |signal: Signal| &counters.signals[signal as usize];
     let name = "trefoil_received_items_total";
@@ -127,9 +121,31 @@ fn in_flight(page: &mut Page, state: &AppState) {
     page.single("trefoil_receive_in_flight_limit_bytes", "gauge", help, limit);
     let help = "Requests that are being decoded or wait for the disk.";
     page.single("trefoil_receive_storing_requests", "gauge", help, state.admission.storing());
+    memory(page, state);
     let (running, waiting) = state.queries_now();
     page.single("trefoil_queries_running", "gauge", "Queries that run.", running);
     page.single("trefoil_queries_waiting", "gauge", "Queries that wait to run.", waiting);
+}
+
+/// Who has which share of `--memory`.
+fn memory(page: &mut Page, state: &AppState) {
+    let stats = state.store.stats();
+    let head: u64 = [stats.metrics, stats.logs, stats.traces].iter().map(|s| s.head_bytes).sum();
+    let receive = state.admission.bytes().0 as u64;
+    let name = "trefoil_memory_bytes";
+    page.family(name, "gauge", "Memory by account; rest is queries, merges and the program.");
+    for (account, bytes) in [("receive", receive), ("head", head), ("cache", stats.cache_bytes)] {
+        page.sample(name, &[("account", account)], bytes);
+    }
+    if let Some(all) = resident_bytes() {
+        let rest = all.saturating_sub(head + receive + stats.cache_bytes);
+        page.sample(name, &[("account", "rest")], rest);
+    }
+    let help = "The number that all memory stays within, --memory.";
+    page.single("trefoil_memory_limit_bytes", "gauge", help, state.config.memory_bytes);
+    let name = "trefoil_queries_starved_total";
+    let help = "Queries stopped because all memory was taken.";
+    page.single(name, "counter", help, state.counters.starved.load(Relaxed));
 }
 
 fn store(page: &mut Page, stats: &Stats) {

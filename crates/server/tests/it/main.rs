@@ -8,6 +8,7 @@ mod grpc;
 mod hostile;
 mod kill;
 mod lifecycle;
+mod memory;
 mod otlp;
 mod read_back;
 mod receive;

@@ -14,8 +14,6 @@ const WIDTH_MAX: usize = 15;
 /// A merge must make at least this of its largest part: then each row is rewritten a few
 /// times in its life, and a partition keeps about as many parts as its size has digits.
 const GROWTH_MIN: f64 = 2.5;
-/// Rows to a part of logs or spans: bounds the trace index that a merge has in memory.
-const ROWS_MAX: u64 = 4 << 20;
 /// Bytes of a part: bounds how long a merge takes and how much room it needs meanwhile.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -49,7 +47,7 @@ impl Store {
         let mut best: Option<(f64, Vec<PartInfo>)> = None;
         for partition in parts.chunk_by(|a, b| (a.signal, a.day) == (b.signal, b.day)) {
             for run in partition.split(|part| damaged.contains(&part.id)) {
-                if let Some((growth, window)) = best_window(run)
+                if let Some((growth, window)) = best_window(run, self.limits.merge_rows_max)
                     && growth >= growth_min
                     && best.as_ref().is_none_or(|(known, _)| growth > *known)
                 {
@@ -148,7 +146,7 @@ impl Store {
 }
 
 /// The neighbours whose sum is largest beside the largest of them.
-fn best_window(run: &[PartInfo]) -> Option<(f64, &[PartInfo])> {
+fn best_window(run: &[PartInfo], rows_max: u64) -> Option<(f64, &[PartInfo])> {
     let mut best: Option<(f64, &[PartInfo])> = None;
     for from in 0..run.len() {
         let (mut bytes, mut rows, mut largest) = (0u64, 0u64, 1u64);
@@ -156,7 +154,7 @@ fn best_window(run: &[PartInfo]) -> Option<(f64, &[PartInfo])> {
             bytes += run[to].bytes;
             rows += run[to].rows;
             largest = largest.max(run[to].bytes);
-            if bytes > BYTES_MAX || (run[to].signal != Signal::Metrics && rows > ROWS_MAX) {
+            if bytes > BYTES_MAX || (run[to].signal != Signal::Metrics && rows > rows_max) {
                 break;
             }
             let growth = bytes as f64 / largest as f64;
