@@ -196,6 +196,11 @@ impl Context {
         Attached(std::marker::PhantomData)
     }
 
+    /// To come with the spans.
+    pub fn current() -> Context {
+        Context::with_attached(Context::clone).unwrap_or_default()
+    }
+
     /// The attached context, seen by `read`; `None` if there is none.
     pub(crate) fn with_attached<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {
         ATTACHED.try_with(|stack| stack.borrow().last().map(read)).ok().flatten()

@@ -34,6 +34,8 @@ pub(crate) struct TraceSettings {
     pub(crate) batch: BatchSettings,
     /// Whether `tracing` events inside a span become events of the span.
     pub(crate) span_events: bool,
+    /// Directives as `info,hyper=warn`: which spans there are, whatever the levels of logs.
+    pub(crate) levels: String,
     /// Whether spans say in which file and line they begin.
     pub(crate) code_location: bool,
 }
@@ -62,8 +64,14 @@ pub(crate) struct LogSettings {
     pub(crate) exporters: Vec<ExporterSettings>,
     pub(crate) batch: BatchSettings,
     pub(crate) console: Console,
+    pub(crate) console_stream: ConsoleStream,
     /// Directives as `info,images=debug,hyper=warn`, of subsystems or targets.
     pub(crate) levels: String,
+    /// Prefixes of targets and the subsystem that each is, e.g. `hypeman::images`, `IMAGES`.
+    pub(crate) subsystems: Vec<(String, String)>,
+    pub(crate) limits: LogLimits,
+    /// Whether records say in which file and line they were made.
+    pub(crate) code_location: bool,
     /// Span fields that become attributes of the log records inside the span.
     pub(crate) span_fields: Vec<String>,
     /// Identical lines per second beyond which the rest is counted, not kept; `None` keeps all.
@@ -72,12 +80,35 @@ pub(crate) struct LogSettings {
     pub(crate) follow_sampling: bool,
 }
 
+/// OpenTelemetry's `OTEL_LOGRECORD_*` limits.
+#[derive(Clone, Debug)]
+pub(crate) struct LogLimits {
+    pub(crate) attributes: u32,
+    /// Bytes of a text; longer ones are cut at a character.
+    pub(crate) value_bytes: Option<usize>,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        LogLimits { attributes: 128, value_bytes: None }
+    }
+}
+
 /// What people see on standard output or error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Console {
     Off,
     Pretty,
     Json,
+}
+
+/// Where people see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConsoleStream {
+    /// JSON on standard output, for collectors; lines for people on standard error.
+    ByForm,
+    Stdout,
+    Stderr,
 }
 
 /// When a batch leaves. Names and defaults are OpenTelemetry's `OTEL_BSP_*`, `OTEL_BLRP_*`.

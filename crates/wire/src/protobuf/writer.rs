@@ -155,6 +155,11 @@ impl Writer {
         self.packed(field, values, Writer::raw_varint);
     }
 
+    /// Fields that are encoded already.
+    pub fn encoded(&mut self, fields: &[u8]) {
+        self.bytes.extend_from_slice(fields);
+    }
+
     /// A message, written by `fill`.
     pub fn message(&mut self, field: u32, fill: impl FnOnce(&mut Writer)) {
         let open = self.open(field);
