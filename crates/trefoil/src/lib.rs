@@ -21,7 +21,7 @@ mod value;
 
 mod clock;
 mod log;
-mod metric;
+pub mod metric;
 mod sample;
 mod span;
 mod subscriber;
@@ -34,6 +34,10 @@ mod export;
 pub use context::{Attached, Baggage, Context, SpanContext, TraceFlags, TraceState};
 pub use id::{SpanId, TraceId};
 pub use init::{Builder, InitError, Report, Telemetry, Trefoil, init};
+pub use metric::{
+    Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
+    UpDownCounter,
+};
 pub use value::Value;
 
 pub use tracing;

@@ -1,1 +1,52 @@
-//! To come.
+//! Metrics: declared once, recorded in nanoseconds, read by push and by pull.
+//!
+//! [`metrics!`](crate::metrics) declares them. Every instrument leads from labels to a
+//! series ([`family`]), whose cells belong to the threads that write them ([`stripe`]); a
+//! [`Registry`] reads them all, and what it reads becomes OTLP ([`otlp`]) or text ([`text`]).
+
+mod declare;
+mod label;
+
+mod counter;
+mod exponential;
+mod gauge;
+mod histogram;
+mod observe;
+
+mod exemplar;
+mod family;
+mod instrument;
+mod number;
+mod registry;
+mod series;
+mod stripe;
+
+mod name;
+mod otlp;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use counter::{BoundCounter, BoundUpDownCounter, Counter, UpDownCounter};
+pub use declare::{Buckets, Definition};
+#[doc(hidden)]
+pub use declare::{snake, snake_length, states};
+pub use gauge::{BoundGauge, Gauge};
+pub use histogram::{BoundHistogram, Histogram};
+#[doc(hidden)]
+pub use label::Name;
+pub use label::{AnyLabels, Label, LabelSet, LabelValue, Labels};
+pub use number::Number;
+pub use observe::{ObservableCounter, ObservableGauge, ObservableUpDownCounter, Observer};
+pub use registry::{MetricBuilder, Registry};
+
+pub(crate) use family::Kind;
+pub(crate) use otlp::ReaderState;
+pub(crate) use registry::Collected;
+
+/// Unix nanoseconds, for what happens rarely.
+fn now_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
