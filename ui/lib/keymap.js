@@ -1,6 +1,6 @@
 // Which command a key runs: pages register their keys while they are shown.
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { letters } from '../prefs.js';
 import { chords, isTyping, keyName } from './keys.js';
 
@@ -19,7 +19,9 @@ const chord = chords(new Set(['g', 't']));
 export function useKeys(keys, options = {}) {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // Not `useEffect`, which waits for a frame: a key that follows the one that closed a dialog
+  // would still meet the dialog's keys and be lost.
+  useLayoutEffect(() => {
     const layer = { keys: () => current.current, modal: options.modal ?? false };
     layers.push(layer);
     return () => { layers.splice(layers.indexOf(layer), 1); };
