@@ -10,6 +10,7 @@
 // TEMPORARY while the parts are put together; goes with the last of them.
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::todo, missing_docs)]
 
+mod builder;
 mod init;
 
 mod config;
@@ -31,9 +32,12 @@ mod propagate;
 mod account;
 mod export;
 
+pub use account::{Counts, Dropped, Signal};
+pub use builder::Builder;
+pub use config::{Config, Console, ConsoleStream, OtlpProtocol, PropagatorName};
 pub use context::{Attached, Baggage, Context, SpanContext, TraceFlags, TraceState};
 pub use id::{SpanId, TraceId};
-pub use init::{Builder, InitError, Report, Telemetry, Trefoil, init};
+pub use init::{Handle, InitError, Report, SignalReport, Telemetry, Trefoil, init};
 pub use metric::{
     Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
     UpDownCounter,

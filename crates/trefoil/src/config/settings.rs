@@ -23,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Duration,
     /// Where batches wait that could not be sent, across restarts; `None` keeps them in memory.
     pub(crate) spool: Option<SpoolSettings>,
+    /// Whether an outage is told on standard error, a line now and then.
+    pub(crate) status_line: bool,
+    /// Whether a panic becomes a log record that leaves before the process ends.
+    pub(crate) panic_hook: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub(crate) struct MetricSettings {
     /// To whom metrics are pushed.
     pub(crate) exporters: Vec<ExporterSettings>,
     pub(crate) interval: Duration,
+    /// Longest that collecting and sending once may take.
+    pub(crate) export_timeout: Duration,
     pub(crate) delta: bool,
     /// Where `/metrics` is served; `None` serves it nowhere.
     pub(crate) prometheus: Option<SocketAddr>,
@@ -94,20 +100,28 @@ impl Default for LogLimits {
     }
 }
 
-/// What people see on standard output or error.
+/// What people see of the log on standard output or error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Console {
+#[non_exhaustive]
+pub enum Console {
+    /// Nothing.
     Off,
+    /// Lines to read, in colour on a terminal.
     Pretty,
+    /// An object of JSON a line.
     Json,
 }
 
-/// Where people see it.
+/// Where the console is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConsoleStream {
-    /// JSON on standard output, for collectors; lines for people on standard error.
+#[non_exhaustive]
+pub enum ConsoleStream {
+    /// Lines to read on standard error, JSON on standard output, as programs that read logs
+    /// expect them.
     ByForm,
+    /// Standard output.
     Stdout,
+    /// Standard error.
     Stderr,
 }
 
@@ -261,10 +275,15 @@ pub(crate) struct OtlpSettings {
     pub(crate) tls: TlsSettings,
 }
 
+/// How OTLP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OtlpProtocol {
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// gRPC, usually on port 4317.
     Grpc,
+    /// HTTP with bodies in protobuf, usually on port 4318.
     HttpProtobuf,
+    /// HTTP with bodies in JSON, usually on port 4318.
     HttpJson,
 }
 
@@ -284,9 +303,13 @@ pub(crate) struct SpoolSettings {
 
 /// How context travels in headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PropagatorName {
+#[non_exhaustive]
+pub enum PropagatorName {
+    /// W3C trace context, `traceparent` and `tracestate`.
     TraceContext,
+    /// W3C baggage.
     Baggage,
+    /// Jaeger's `uber-trace-id` and `uberctx-…`.
     Jaeger,
     /// One header, `b3`.
     B3,

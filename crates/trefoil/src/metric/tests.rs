@@ -141,6 +141,7 @@ fn settings() -> MetricSettings {
     MetricSettings {
         exporters: Vec::new(),
         interval: Duration::from_secs(60),
+        export_timeout: Duration::from_secs(30),
         delta: false,
         prometheus: None,
         cardinality_limit: 2000,
