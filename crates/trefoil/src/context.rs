@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::id::{SpanId, TraceId};
+use crate::span::Fate;
 
 /// A span as the others know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,29 +182,64 @@ pub struct Context {
     pub span: Option<SpanContext>,
     /// What travels along.
     pub baggage: Baggage,
+    /// How the trace is decided, if the span is one of this process.
+    pub(crate) fate: Fate,
 }
 
 thread_local! {
-    static ATTACHED: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) };
+    /// With the number of spans that the thread was in when each was attached.
+    static ATTACHED: RefCell<Vec<(Context, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Context {
-    /// Makes it the parent of root spans that this thread begins until the guard is dropped.
-    /// A span inside another span of this process stays a child of that one.
-    #[must_use = "it is detached when the guard is dropped"]
-    pub fn attach(self) -> Attached {
-        ATTACHED.with_borrow_mut(|stack| stack.push(self));
-        Attached(std::marker::PhantomData)
+    /// A context of these.
+    #[must_use]
+    pub fn new(span: Option<SpanContext>, baggage: Baggage) -> Context {
+        Context { span, baggage, fate: Fate::default() }
     }
 
-    /// To come with the spans.
+    /// The current span of this thread and its baggage, or the attached context outside of
+    /// spans. Baggage that was attached inside the span comes before the span's.
+    #[must_use]
     pub fn current() -> Context {
-        Context::with_attached(Context::clone).unwrap_or_default()
+        match crate::span::current_context() {
+            None => Context::with_attached(Context::clone).unwrap_or_default(),
+            Some(context) => match Context::baggage_attached_within(crate::span::depth()) {
+                Some(baggage) => Context { baggage, ..context },
+                None => context,
+            },
+        }
+    }
+
+    /// The same with other baggage.
+    #[must_use]
+    pub fn with_baggage(self, baggage: Baggage) -> Context {
+        Context { baggage, ..self }
+    }
+
+    /// Makes it the parent of root spans that this thread begins until the guard is dropped.
+    /// A span inside another span of this process stays a child of that one, and takes over
+    /// the baggage if that was attached inside the other.
+    #[must_use = "it is detached when the guard is dropped"]
+    pub fn attach(self) -> Attached {
+        let depth = crate::span::depth();
+        ATTACHED.with_borrow_mut(|stack| stack.push((self, depth)));
+        Attached(std::marker::PhantomData)
     }
 
     /// The attached context, seen by `read`; `None` if there is none.
     pub(crate) fn with_attached<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {
-        ATTACHED.try_with(|stack| stack.borrow().last().map(read)).ok().flatten()
+        ATTACHED.try_with(|stack| stack.borrow().last().map(|(context, _)| read(context))).ok()?
+    }
+
+    /// The baggage of the context that was attached inside as many spans.
+    pub(crate) fn baggage_attached_within(depth: usize) -> Option<Baggage> {
+        let read = |stack: &RefCell<Vec<(Context, usize)>>| {
+            let stack = stack.borrow();
+            let (context, within) = stack.last()?;
+            (*within >= depth).then(|| context.baggage.clone())
+        };
+        ATTACHED.try_with(read).ok()?
     }
 }
 

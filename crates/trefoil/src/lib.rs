@@ -42,6 +42,7 @@ pub use metric::{
     Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
     UpDownCounter,
 };
+pub use span::{SpanExt, Status};
 pub use value::Value;
 
 pub use tracing;

@@ -1,29 +1,310 @@
-//! To come.
+//! Spans from their first line to their last byte.
+//!
+//! A span lies in a place of the [`Store`] while it is open. What it is told becomes OTLP's
+//! bytes at once; when its last handle goes, the message is completed and given to the queue,
+//! or to the trace that still waits for its verdict (`undecided`). In the steady state nothing
+//! of this allocates: places, buffers and traces are used again.
 
+mod encode;
+mod ext;
+mod fields;
+mod local;
+mod open;
+mod slab;
+mod start;
+mod undecided;
+
+pub use ext::{SpanExt, Status};
+pub(crate) use local::{Current, Fate, current, depth};
+
+use std::sync::Arc;
+
+use tracing_core::Event;
+use tracing_core::span::Record;
 use trefoil_wire::otlp::AnyValue;
 
-use crate::context::TraceFlags;
-use crate::export::Priority;
+use crate::account::Account;
+use crate::clock;
+use crate::config::{KeepSettings, SpanLimits, TraceSettings};
+use crate::context::{Context, SpanContext, TraceFlags};
+use crate::export::{Priority, Queue};
 use crate::id::{SpanId, TraceId};
+use crate::sample::Sampler;
+use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_str, attribute_value, bytes, fixed64};
+use fields::{Fields, Found, Limits};
+use local::{Buffers, Entered, Local, with_entered};
+use open::Open;
+use slab::{After, Key, Slab};
+use undecided::{Budget, Leaving, Trace};
 
-#[derive(Debug)]
-pub(crate) struct Spans {}
+/// The store of all open spans. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Spans(Arc<Store>);
 
-pub(crate) struct Current {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: SpanId,
-    pub(crate) flags: TraceFlags,
+impl std::fmt::Debug for Spans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spans").finish_non_exhaustive()
+    }
 }
 
-pub(crate) fn current() -> Option<Current> {
-    None
+pub(crate) struct Store {
+    open: Slab<Open>,
+    undecided: Slab<Trace>,
+    budget: Budget,
+    sampler: Arc<Sampler>,
+    always_on: bool,
+    keep: KeepSettings,
+    limits: SpanLimits,
+    span_events: bool,
+    code_location: bool,
+    baggage_attributes: Vec<String>,
+    logs_follow_sampling: bool,
+    spans_out: Outlet,
+    logs_out: Outlet,
+    account: Arc<Account>,
+    log_account: Arc<Account>,
 }
 
-pub(crate) fn with_span_fields(f: &mut dyn FnMut(&str, AnyValue<'_>)) {
-    let _ = f;
-}
+/// The id of spans that the store has no room for. No key has that value.
+const UNRECORDED: u64 = u64::MAX;
 
 impl Spans {
+    pub(crate) fn new(
+        traces: &TraceSettings,
+        baggage_attributes: &[String],
+        logs_follow_sampling: bool,
+        sampler: Arc<Sampler>,
+        (queue, account): (Arc<Queue>, Arc<Account>),
+        (logs_queue, log_account): (Arc<Queue>, Arc<Account>),
+    ) -> Spans {
+        Spans(Arc::new(Store {
+            open: Slab::new(traces.keep.open_spans_max),
+            // Each trace has at least one open span; the rest is what threads keep at hand.
+            undecided: Slab::new(traces.keep.open_spans_max.saturating_mul(2)),
+            budget: Budget::new(traces.keep.pending_bytes_max),
+            always_on: sampler.is_always_on(),
+            sampler,
+            keep: traces.keep.clone(),
+            limits: traces.limits.clone(),
+            span_events: traces.span_events,
+            code_location: traces.code_location,
+            baggage_attributes: baggage_attributes.to_vec(),
+            logs_follow_sampling,
+            spans_out: Outlet::Queue(queue),
+            logs_out: Outlet::Queue(logs_queue),
+            account,
+            log_account,
+        }))
+    }
+
+    /// This thread is in the span from now on.
+    pub(crate) fn enter(&self, id: u64) {
+        let known = Key::from_u64(id).and_then(|key| {
+            self.0.open.with(key, |open| {
+                open.fixed = true;
+                (open.current(id), open.metadata, open.heritage.clone())
+            })
+        });
+        // So that `with_span_fields` finds the store, on whichever thread that is.
+        Local::with(&self.0, |_| ());
+        with_entered(|entered| {
+            let (current, metadata, heritage) = match known {
+                Some((current, metadata, heritage)) => (Some(current), metadata, heritage),
+                // What begins inside a span that is not recorded belongs to the one around it.
+                None => {
+                    let outer = entered.last().filter(|outer| outer.store == self.address());
+                    let heritage = outer.and_then(|outer| outer.heritage.clone());
+                    (outer.and_then(|outer| outer.current), None, heritage)
+                }
+            };
+            let store = self.address();
+            entered.push(Entered { store, id, current, metadata, heritage });
+        });
+    }
+
+    /// This thread is not in the span any more.
+    pub(crate) fn exit(&self, id: u64) {
+        let left = with_entered(|entered| {
+            // Mostly the last; guards may be dropped in any order.
+            let at = entered.iter().rposition(|e| e.id == id && e.store == self.address())?;
+            Some(entered.remove(at))
+        });
+        // What it holds is dropped here, when the list is not borrowed.
+        drop(left);
+    }
+
+    /// The innermost span that this thread is in.
+    pub(crate) fn entered(&self) -> Option<(u64, &'static tracing_core::Metadata<'static>)> {
+        with_entered(|entered| {
+            let last = entered.last().filter(|last| last.store == self.address())?;
+            Some((last.id, last.metadata?))
+        })?
+    }
+
+    fn address(&self) -> *const Store {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// One more handle.
+    pub(crate) fn clone_handle(&self, id: u64) {
+        self.with_open(id, |open| open.handles = open.handles.saturating_add(1));
+    }
+
+    /// One handle less. True if it was the last: the span has ended.
+    pub(crate) fn drop_handle(&self, id: u64) -> bool {
+        let Some(key) = Key::from_u64(id) else { return false };
+        let mut out = Local::buffers();
+        let leaving = Local::with(&self.0, |local| {
+            let Local { spans, traces, credit, spare, .. } = local;
+            self.0.open.with_last(key, spans, |open| {
+                open.handles = open.handles.saturating_sub(1);
+                if open.handles > 0 {
+                    return After::Keep(None);
+                }
+                let end_ns = clock::now_ns().max(open.start_ns);
+                let leaving =
+                    self.0.end(open, end_ns, &mut out, &mut (&mut *traces, credit, spare));
+                open.clear();
+                After::Free(Some(leaving))
+            })
+        });
+        let ended = match leaving.flatten() {
+            Some(leaving) => {
+                self.0.push(leaving, &mut out);
+                true
+            }
+            None => false,
+        };
+        Local::put_back(out);
+        ended
+    }
+
+    /// More fields.
+    pub(crate) fn record(&self, id: u64, values: &Record<'_>) {
+        let mut buffers = Local::buffers();
+        let mut fields = self.0.fields(&mut buffers, encode::SPAN_ATTRIBUTE);
+        values.record(&mut fields);
+        let found = fields.found;
+        self.with_open(id, |open| {
+            open.attributes_dropped += found.dropped;
+            open.merge_attributes(&buffers.body, self.0.limits.attributes);
+            open.take_found(&found, &buffers.texts);
+        });
+        Local::put_back(buffers);
+    }
+
+    /// A link to another span of this process.
+    pub(crate) fn follows(&self, id: u64, follows: u64) {
+        if let Some(target) = self.context_of(follows).and_then(|context| context.span) {
+            self.add_link(id, &target, &[]);
+        }
+    }
+
+    pub(crate) fn add_link(&self, id: u64, to: &SpanContext, attributes: &[(&str, crate::Value)]) {
+        let mut buffers = Local::buffers();
+        let link = &mut buffers.body;
+        bytes(link, 1, &to.trace_id.0);
+        bytes(link, 2, &to.span_id.0);
+        if !to.state.is_empty() {
+            bytes(link, 3, to.state.as_str().as_bytes());
+        }
+        self.0.write_attributes(link, LINK_ATTRIBUTE, attributes);
+        // Field 6, four bytes: the flags, and that it is known where the span is.
+        let flags = u32::from(to.flags.known()) | 0x100 | u32::from(to.remote) << 9;
+        link.push(encode::tag(6, 5));
+        link.extend_from_slice(&flags.to_le_bytes());
+        self.with_open(id, |open| open.add_link(&buffers.body, &self.0.limits));
+        Local::put_back(buffers);
+    }
+
+    pub(crate) fn add_event(&self, id: u64, name: &str, attributes: &[(&str, crate::Value)]) {
+        let mut buffers = Local::buffers();
+        fixed64(&mut buffers.body, 1, clock::now_ns());
+        bytes(&mut buffers.body, 2, name.as_bytes());
+        self.0.write_attributes(&mut buffers.body, EVENT_ATTRIBUTE, attributes);
+        self.with_open(id, |open| open.add_event(&buffers.body, &self.0.limits));
+        Local::put_back(buffers);
+    }
+
+    /// An event of `tracing` inside a span becomes an event of the span.
+    pub(crate) fn on_event(&self, event: &Event<'_>, now_ns: u64) {
+        let Some(id) = self.span_of(event) else { return };
+        let failed = *event.metadata().level() == tracing_core::Level::ERROR;
+        if !self.0.span_events && !failed {
+            return;
+        }
+        let mut buffers = Local::buffers();
+        fixed64(&mut buffers.body, 1, now_ns);
+        let mut fields = self.0.fields(&mut buffers, EVENT_ATTRIBUTE);
+        fields.limits.attributes = self.0.limits.attributes_per_event;
+        event.record(&mut fields);
+        let found = fields.found;
+        let Buffers { body, texts } = &mut buffers;
+        finish_event(body, texts, &found, event.metadata());
+        let text = found.error.clone().filter(|error| !error.is_empty()).or(found.message.clone());
+        let text = text.and_then(|range| std::str::from_utf8(texts.get(range)?).ok());
+        self.with_open(id, |open| {
+            if self.0.span_events {
+                open.add_event(body, &self.0.limits);
+            }
+            if failed {
+                open.fail(text.unwrap_or_default());
+            }
+        });
+        Local::put_back(buffers);
+    }
+
+    /// The span that an event belongs to.
+    fn span_of(&self, event: &Event<'_>) -> Option<u64> {
+        if let Some(parent) = event.parent() {
+            return Some(parent.into_u64());
+        }
+        if event.is_root() {
+            return None;
+        }
+        with_entered(|entered| {
+            let last = entered.last().filter(|last| last.store == self.address())?;
+            last.current.map(|current| current.key)
+        })?
+    }
+
+    /// What an event sees as its span, for its log record.
+    pub(crate) fn current_of(&self, event: &Event<'_>) -> Option<Current> {
+        if let Some(parent) = event.parent() {
+            let id = parent.into_u64();
+            return self.with_open(id, |open| open.current(id));
+        }
+        if event.is_root() { None } else { current() }
+    }
+
+    /// The trace of the span leaves, whatever the sampler said.
+    pub(crate) fn keep(&self, id: u64, reason: &'static str) {
+        let trace = self.with_open(id, |open| open.fate.undecided()).flatten();
+        if let Some(key) = trace {
+            let mut out = Local::buffers();
+            let leaving = self.0.keep_trace(key, reason, &mut out);
+            self.0.push(leaving, &mut out);
+            Local::put_back(out);
+        }
+    }
+
+    /// Changes an open span. `change` must not call foreign code. Nothing happens if it ended.
+    fn with_open<R>(&self, id: u64, change: impl FnOnce(&mut Open) -> R) -> Option<R> {
+        self.0.open.with(Key::from_u64(id)?, change)
+    }
+
+    /// What others may refer to.
+    pub(crate) fn context_of(&self, id: u64) -> Option<Context> {
+        self.with_open(id, |open| {
+            open.fixed = true;
+            let current = open.current(id);
+            context(&current, open.heritage.as_deref())
+        })
+    }
+
+    /// Takes a log record of the trace of `current`, an OTLP `LogRecord` that the caller has
+    /// counted as produced. Its flags, four bytes, lie at `flags_at` and get the bit "sampled"
+    /// from the verdict. False if the caller is to push it itself with the flags of `current`.
     pub(crate) fn hold_log(
         &self,
         current: &Current,
@@ -33,7 +314,185 @@ impl Spans {
         message: &[u8],
         flags_at: usize,
     ) -> bool {
-        let _ = (current, scope, priority, severity, message, flags_at);
+        if let Some(key) = current.fate.undecided() {
+            return self.log_in_trace(key, scope, (priority, severity, flags_at), message);
+        }
+        if current.fate == Fate::NONE {
+            self.0.log_of_none(scope, priority, severity, message);
+            return true;
+        }
         false
     }
+
+    /// The fields of a span and of those around it, the innermost first. `see` must not make
+    /// spans or events.
+    pub(crate) fn with_fields_of(&self, id: u64, see: &mut dyn FnMut(&str, AnyValue<'_>)) {
+        let mut next = id;
+        // Parents are older than their children, so this ends; the limit is for the time it takes.
+        for _ in 0..FIELDS_DEPTH_MAX {
+            let parent = self.with_open(next, |open| {
+                open.attributes().for_each(|(key, value)| see(key, value));
+                open.parent_key
+            });
+            match parent {
+                Some(parent) if parent != 0 => next = parent,
+                _ => return,
+            }
+        }
+    }
+
+    /// Decides all traces that still wait, because the process ends.
+    pub(crate) fn decide_all(&self) {
+        self.0.decide_all();
+    }
 }
+
+/// The fields of the current span of this thread and of those around it, the innermost
+/// first. `see` must not make spans or events.
+pub(crate) fn with_span_fields(see: &mut dyn FnMut(&str, AnyValue<'_>)) {
+    let last = with_entered(|entered| {
+        let last = entered.last()?;
+        Some((last.store, last.current?.key))
+    });
+    if let Some((address, key)) = last.flatten()
+        && let Some(store) = Local::owner(address)
+    {
+        Spans(store).with_fields_of(key, see);
+    }
+}
+
+/// How far up the fields of spans are looked for.
+const FIELDS_DEPTH_MAX: usize = 64;
+
+/// Name, level and target of an event.
+fn finish_event(
+    body: &mut Vec<u8>,
+    texts: &[u8],
+    found: &Found,
+    metadata: &tracing_core::Metadata<'_>,
+) {
+    match found.message.clone().and_then(|range| texts.get(range)) {
+        Some(message) => bytes(body, 2, message),
+        None => bytes(body, 2, metadata.name().as_bytes()),
+    }
+    attribute_str(body, EVENT_ATTRIBUTE, "level", metadata.level().as_str());
+    attribute_str(body, EVENT_ATTRIBUTE, "target", metadata.target());
+    if found.dropped > 0 {
+        body.push(encode::tag(4, 0));
+        encode::varint(body, u64::from(found.dropped));
+    }
+}
+
+/// What other services and threads see of a span.
+fn context(current: &Current, heritage: Option<&local::Heritage>) -> Context {
+    Context {
+        span: Some(SpanContext {
+            trace_id: current.trace_id,
+            span_id: current.span_id,
+            flags: current.flags,
+            state: heritage.map(|heritage| heritage.state.clone()).unwrap_or_default(),
+            remote: false,
+        }),
+        baggage: heritage.map(|heritage| heritage.baggage.clone()).unwrap_or_default(),
+        fate: current.fate,
+    }
+}
+
+/// The context of the current span of this thread; `None` outside of spans.
+pub(crate) fn current_context() -> Option<Context> {
+    with_entered(|entered| {
+        let last = entered.last()?;
+        Some(context(last.current.as_ref()?, last.heritage.as_deref()))
+    })?
+}
+
+impl Store {
+    fn fields<'a>(&self, buffers: &'a mut Buffers, field: u8) -> Fields<'a> {
+        let limits =
+            Limits { attributes: self.limits.attributes, value_bytes: self.limits.value_bytes };
+        let Buffers { body, texts } = buffers;
+        Fields { body, texts, field, limits, found: Found::default() }
+    }
+
+    /// Attributes of an event or a link.
+    fn write_attributes(&self, out: &mut Vec<u8>, field: u8, attributes: &[(&str, crate::Value)]) {
+        let (limit, dropped_field) = if field == LINK_ATTRIBUTE {
+            (self.limits.attributes_per_link, 5)
+        } else {
+            (self.limits.attributes_per_event, 4)
+        };
+        let kept = attributes.len().min(limit as usize);
+        for (key, value) in &attributes[..kept] {
+            attribute_value(out, field, key, value, self.limits.value_bytes);
+        }
+        if kept < attributes.len() {
+            out.push(encode::tag(dropped_field, 0));
+            encode::varint(out, (attributes.len() - kept) as u64);
+        }
+    }
+
+    /// The last handle of a span is gone.
+    fn end(
+        &self,
+        open: &mut Open,
+        end_ns: u64,
+        out: &mut Buffers,
+        local: &mut (&mut Vec<u32>, &mut usize, &mut undecided::Held),
+    ) -> Leaving {
+        if std::thread::panicking() && !open.in_panic {
+            self.note_panic(open, end_ns);
+        }
+        self.account.produced(1);
+        if let Some(key) = open.fate.undecided() {
+            return self.end_in_trace(key, open, end_ns, out, local);
+        }
+        if open.fate == Fate::NONE {
+            self.account.sampled_out(1);
+            return Leaving::default();
+        }
+        open.encode(&mut out.body, end_ns, self.code_location);
+        if let Some(heritage) = &open.heritage
+            && !heritage.state.is_empty()
+        {
+            bytes(&mut out.body, 3, heritage.state.as_str().as_bytes());
+        }
+        open::encode_flags(&mut out.body, open.flags, open.remote_parent);
+        let priority = if open.failed() { Priority::Error } else { Priority::Normal };
+        Leaving::of_span(open.scope, priority)
+    }
+
+    /// The span ends because its thread unwinds.
+    #[cold]
+    fn note_panic(&self, open: &mut Open, now_ns: u64) {
+        let mut event = Vec::new();
+        fixed64(&mut event, 1, now_ns);
+        bytes(&mut event, 2, b"exception");
+        attribute_str(&mut event, EVENT_ATTRIBUTE, "exception.type", "panic");
+        attribute_str(&mut event, EVENT_ATTRIBUTE, "exception.escaped", "true");
+        open.add_event(&event, &self.limits);
+        open.fail("panicked");
+    }
+}
+
+/// Where finished items go.
+enum Outlet {
+    Queue(Arc<Queue>),
+    #[cfg(test)]
+    Captured(std::sync::Mutex<Vec<(&'static str, Priority, Vec<u8>)>>),
+}
+
+impl Outlet {
+    #[inline]
+    fn push(&self, scope: &'static str, priority: Priority, message: &[u8]) {
+        match self {
+            Outlet::Queue(queue) => queue.push(scope, priority, message),
+            #[cfg(test)]
+            Outlet::Captured(captured) => {
+                captured.lock().unwrap().push((scope, priority, message.to_vec()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

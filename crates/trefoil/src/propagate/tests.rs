@@ -32,16 +32,16 @@ fn written(names: &[PropagatorName], context: &Context) -> Vec<(String, String)>
 }
 
 fn context(flags: u8) -> Context {
-    Context {
-        span: Some(SpanContext {
+    Context::new(
+        Some(SpanContext {
             trace_id: TraceId(hex(TRACE).unwrap()),
             span_id: SpanId(hex(SPAN).unwrap()),
             flags: TraceFlags(flags),
             state: TraceState::default(),
             remote: false,
         }),
-        baggage: Baggage::default(),
-    }
+        Baggage::default(),
+    )
 }
 
 /// The cases of the W3C test suite for `traceparent`: what becomes of each value.
@@ -236,7 +236,7 @@ fn t4_baggage_in_all_forms_that_come() {
         assert_eq!(got, expect, "{fields:?}");
     }
     let long = (0..64).map(|i| (format!("k{i}"), "ö".repeat(100))).collect::<Baggage>();
-    let fields = written(&[PropagatorName::Baggage], &Context { span: None, baggage: long });
+    let fields = written(&[PropagatorName::Baggage], &Context::new(None, long));
     assert!(fields[0].1.len() <= 8192 && fields[0].1.len() > 7000, "{}", fields[0].1.len());
 }
 

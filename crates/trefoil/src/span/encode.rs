@@ -1,0 +1,188 @@
+//! Attributes, events and spans as OTLP's bytes, appended to a buffer.
+//!
+//! Source: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`. The
+//! lengths of texts and numbers are known before they are written, so nothing moves but the
+//! text of a long `Debug` value.
+
+use std::fmt;
+
+use trefoil_wire::otlp::ValueWriter;
+use trefoil_wire::protobuf::Writer;
+
+use crate::value::Value;
+
+/// Field of `Span`: an attribute.
+pub(crate) const SPAN_ATTRIBUTE: u8 = 9;
+/// Field of `Span.Event`: an attribute.
+pub(crate) const EVENT_ATTRIBUTE: u8 = 3;
+/// Field of `Span.Link`: an attribute.
+pub(crate) const LINK_ATTRIBUTE: u8 = 4;
+
+/// Wire type of what has a length.
+const LENGTH: u8 = 2;
+
+/// The tag of field `field`, which is below 16.
+#[inline]
+pub(super) const fn tag(field: u8, wire_type: u8) -> u8 {
+    field << 3 | wire_type
+}
+
+/// Bytes that a number takes as a varint.
+#[inline]
+pub(super) fn varint_len(value: usize) -> usize {
+    if value < 0x80 { 1 } else { (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize }
+}
+
+#[inline]
+pub(super) fn varint(buf: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        buf.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    buf.push(value as u8);
+}
+
+/// Field `field`, below 16, with a text or bytes.
+#[inline]
+pub(super) fn bytes(buf: &mut Vec<u8>, field: u8, value: &[u8]) {
+    buf.push(tag(field, LENGTH));
+    varint(buf, value.len() as u64);
+    buf.extend_from_slice(value);
+}
+
+/// Field `field`, below 16, with eight bytes.
+#[inline]
+pub(super) fn fixed64(buf: &mut Vec<u8>, field: u8, value: u64) {
+    let mut bytes = [tag(field, 1); 9];
+    bytes[1..].copy_from_slice(&value.to_le_bytes());
+    buf.extend_from_slice(&bytes);
+}
+
+/// Begins a `KeyValue` as field `field` whose `AnyValue` takes `value_len` bytes.
+#[inline]
+fn key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
+    let length = 1 + varint_len(key.len()) + key.len() + 1 + varint_len(value_len) + value_len;
+    buf.reserve(length + 8);
+    buf.push(tag(field, LENGTH));
+    varint(buf, length as u64);
+    bytes(buf, 1, key.as_bytes());
+    buf.push(tag(2, LENGTH));
+    varint(buf, value_len as u64);
+}
+
+/// An attribute that is a text.
+#[inline]
+pub(crate) fn attribute_str(buf: &mut Vec<u8>, field: u8, name: &str, value: &str) {
+    key(buf, field, name, 1 + varint_len(value.len()) + value.len());
+    bytes(buf, 1, value.as_bytes());
+}
+
+/// An attribute that is a boolean.
+#[inline]
+pub(crate) fn attribute_bool(buf: &mut Vec<u8>, field: u8, name: &str, value: bool) {
+    key(buf, field, name, 2);
+    buf.extend_from_slice(&[tag(2, 0), u8::from(value)]);
+}
+
+/// An attribute that is an integer.
+#[inline]
+pub(crate) fn attribute_int(buf: &mut Vec<u8>, field: u8, name: &str, value: i64) {
+    let value = value.cast_unsigned();
+    let length = (64 - (value | 1).leading_zeros()).div_ceil(7) as usize;
+    key(buf, field, name, 1 + length);
+    buf.push(tag(3, 0));
+    varint(buf, value);
+}
+
+/// An attribute that is a double.
+#[inline]
+pub(crate) fn attribute_double(buf: &mut Vec<u8>, field: u8, name: &str, value: f64) {
+    key(buf, field, name, 9);
+    fixed64(buf, 4, value.to_bits());
+}
+
+/// An attribute that is the text of `value`, of which `limit` bytes are kept. Returns where
+/// the text lies.
+pub(crate) fn attribute_text(
+    buf: &mut Vec<u8>,
+    field: u8,
+    name: &str,
+    value: fmt::Arguments<'_>,
+    limit: Option<usize>,
+) -> std::ops::Range<usize> {
+    let start = buf.len();
+    // Room for the head of a short text; what is longer moves up.
+    let short = start + head_len(name, 0);
+    buf.resize(short, 0);
+    let mut cut = Cut { buf, left: limit.unwrap_or(usize::MAX) };
+    // An implementation of `Debug` that fails leaves what it wrote so far.
+    let _ = fmt::write(&mut cut, value);
+    let length = buf.len() - short;
+    let text = start + head_len(name, length);
+    if text != short {
+        buf.resize(text + length, 0);
+        buf.copy_within(short..short + length, text);
+    }
+    // The head is written behind the text and copied before it.
+    let end = buf.len();
+    key(buf, field, name, 1 + varint_len(length) + length);
+    buf.push(tag(1, LENGTH));
+    varint(buf, length as u64);
+    buf.copy_within(end.., start);
+    buf.truncate(end);
+    text..end
+}
+
+/// Bytes before the text of an attribute.
+fn head_len(name: &str, text: usize) -> usize {
+    let any = 1 + varint_len(text) + text;
+    let pair = 1 + varint_len(name.len()) + name.len() + 1 + varint_len(any) + any;
+    1 + varint_len(pair) + pair - text
+}
+
+/// An attribute that is any value.
+pub(crate) fn attribute_value(
+    buf: &mut Vec<u8>,
+    field: u8,
+    name: &str,
+    value: &Value,
+    limit: Option<usize>,
+) {
+    match value {
+        Value::Str(value) => attribute_str(buf, field, name, cut(value, limit)),
+        Value::Bool(value) => attribute_bool(buf, field, name, *value),
+        Value::Int(value) => attribute_int(buf, field, name, *value),
+        Value::Double(value) => attribute_double(buf, field, name, *value),
+        Value::Array(_) => {
+            let mut w = Writer::new();
+            value.write(&mut ValueWriter(&mut w));
+            key(buf, field, name, w.len());
+            buf.extend_from_slice(w.as_bytes());
+        }
+    }
+}
+
+/// The first bytes of a text, up to the end of a character.
+#[inline]
+pub(crate) fn cut(text: &str, limit: Option<usize>) -> &str {
+    match limit {
+        Some(limit) if text.len() > limit => &text[..text.floor_char_boundary(limit)],
+        _ => text,
+    }
+}
+
+/// Appends text until there is enough of it.
+struct Cut<'a> {
+    buf: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = cut(text, Some(self.left));
+        self.buf.extend_from_slice(kept.as_bytes());
+        // After a cut nothing more fits, not even a shorter character.
+        self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
+        Ok(())
+    }
+}

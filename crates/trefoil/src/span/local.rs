@@ -1,0 +1,227 @@
+//! What each thread has for itself: the spans it is in, places, buffers, ids.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+
+use tracing_core::Metadata;
+
+use super::Store;
+use super::slab::Key;
+use super::undecided::Held;
+use crate::context::{Baggage, TraceFlags, TraceState};
+use crate::id::{Random, SpanId, TraceId};
+
+/// A span that children, log records and exemplars refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Current {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    /// As they travel. While the trace is undecided they hold what the sampler said.
+    pub(crate) flags: TraceFlags,
+    /// How its trace is decided.
+    pub(super) fate: Fate,
+    /// Its place in the store.
+    pub(super) key: u64,
+}
+
+/// How it is decided whether spans leave: one of the constants, or the key of an undecided
+/// trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Fate(pub(super) u64);
+
+impl Fate {
+    /// Not known: the parent is in another process.
+    pub(super) const UNKNOWN: Fate = Fate(0);
+    /// They leave when they end.
+    pub(super) const DIRECT: Fate = Fate(1);
+    /// They do not leave.
+    pub(super) const NONE: Fate = Fate(2);
+
+    /// The undecided trace.
+    #[inline]
+    pub(super) fn undecided(self) -> Option<Key> {
+        (self.0 > Fate::NONE.0).then(|| Key::from_u64(self.0)).flatten()
+    }
+}
+
+/// What a trace hands down beside ids, if it has any: most have none.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Heritage {
+    pub(super) state: TraceState,
+    pub(super) baggage: Baggage,
+}
+
+/// A span that this thread is in.
+pub(super) struct Entered {
+    /// The store it lies in: a thread may use several, one after the other or nested.
+    pub(super) store: *const Store,
+    /// As `tracing` knows it, also if the store had no room for it.
+    pub(super) id: u64,
+    pub(super) current: Option<Current>,
+    pub(super) metadata: Option<&'static Metadata<'static>>,
+    pub(super) heritage: Option<Arc<Heritage>>,
+    #[cfg(feature = "opentelemetry")]
+    pub(super) activated: Option<opentelemetry::ContextGuard>,
+}
+
+thread_local! {
+    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local::new()) };
+}
+
+/// The current span of this thread, as logs, exemplars and propagation see it. Costs a few
+/// nanoseconds and no allocation.
+#[inline]
+pub(crate) fn current() -> Option<Current> {
+    with_entered(|entered| entered.last()?.current).flatten()
+}
+
+/// The spans this thread is in, the innermost last. `None` while the thread ends, or within.
+#[inline]
+pub(super) fn with_entered<R>(read: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
+    ENTERED.try_with(|entered| entered.try_borrow_mut().ok().map(|mut e| read(&mut e))).ok()?
+}
+
+/// How deep this thread is in spans.
+pub(crate) fn depth() -> usize {
+    with_entered(|entered| entered.len()).unwrap_or(0)
+}
+
+/// Places, buffers and random numbers of one thread.
+pub(super) struct Local {
+    owner: Weak<Store>,
+    pub(super) spans: Vec<u32>,
+    pub(super) traces: Vec<u32>,
+    /// Bytes of undecided traces that this thread may still add without asking.
+    pub(super) credit: usize,
+    pub(super) random: Random,
+    /// Memory of a trace that was decided, for the next one.
+    pub(super) spare: Held,
+    buffers: Vec<Buffers>,
+}
+
+/// Memory that is written anew each time.
+#[derive(Default)]
+pub(super) struct Buffers {
+    pub(super) body: Vec<u8>,
+    pub(super) texts: Vec<u8>,
+}
+
+/// Bytes that a buffer keeps for its next user.
+pub(super) const KEPT_BYTES_MAX: usize = 4 << 10;
+/// Pairs of buffers that a thread keeps: more are in use at once only if a value's `Debug`
+/// makes spans and events of its own.
+const BUFFERS_MAX: usize = 4;
+
+impl Local {
+    const fn new() -> Local {
+        Local {
+            owner: Weak::new(),
+            spans: Vec::new(),
+            traces: Vec::new(),
+            credit: 0,
+            random: Random::new(),
+            spare: Held::new(),
+            buffers: Vec::new(),
+        }
+    }
+
+    /// What this thread has for itself, on behalf of `store`. `work` must not call foreign
+    /// code. While the thread ends it gets something that is given back afterwards.
+    #[inline]
+    pub(super) fn with<R>(store: &Arc<Store>, work: impl FnOnce(&mut Local) -> R) -> R {
+        let mut work = Some(work);
+        let done = LOCAL.try_with(|local| {
+            let mut local = local.try_borrow_mut().ok()?;
+            if !std::ptr::eq(local.owner.as_ptr(), Arc::as_ptr(store)) {
+                local.change_owner(store);
+            }
+            work.take().map(|work| work(&mut local))
+        });
+        match (done, work) {
+            (Ok(Some(result)), _) => result,
+            (_, Some(work)) => {
+                let mut local = Local::new();
+                local.owner = Arc::downgrade(store);
+                work(&mut local)
+            }
+            // `work` was taken and run, so there was a result.
+            (_, None) => unreachable!(),
+        }
+    }
+
+    /// The store that this thread used last, if it lies there.
+    pub(super) fn owner(address: *const Store) -> Option<Arc<Store>> {
+        let owner = LOCAL.try_with(|local| {
+            let local = local.try_borrow().ok()?;
+            std::ptr::eq(local.owner.as_ptr(), address).then(|| local.owner.upgrade())?
+        });
+        owner.ok().flatten()
+    }
+
+    #[cold]
+    fn change_owner(&mut self, store: &Arc<Store>) {
+        self.give_back();
+        self.owner = Arc::downgrade(store);
+    }
+
+    /// Everything that belongs to the store goes back to it.
+    fn give_back(&mut self) {
+        if let Some(owner) = self.owner.upgrade() {
+            owner.open.give_back(&mut self.spans, 0);
+            owner.undecided.give_back(&mut self.traces, 0);
+            owner.budget.give_back(self.credit);
+        }
+        self.spans.clear();
+        self.traces.clear();
+        self.credit = 0;
+    }
+
+    /// Keeps the memory of a trace that was decided.
+    pub(super) fn keep_spare(held: Held) {
+        let _ = LOCAL.try_with(|local| {
+            if let Ok(mut local) = local.try_borrow_mut() {
+                local.spare = held;
+            }
+        });
+    }
+
+    /// Takes a pair of empty buffers.
+    #[inline]
+    pub(super) fn buffers() -> Buffers {
+        LOCAL
+            .try_with(|local| local.try_borrow_mut().ok()?.buffers.pop())
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+
+    /// Puts them back.
+    #[inline]
+    pub(super) fn put_back(mut buffers: Buffers) {
+        empty(&mut buffers.body);
+        empty(&mut buffers.texts);
+        let _ = LOCAL.try_with(|local| {
+            if let Ok(mut local) = local.try_borrow_mut()
+                && local.buffers.len() < BUFFERS_MAX
+            {
+                local.buffers.push(buffers);
+            }
+        });
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Forgets what it holds, and the memory too if it is much.
+#[inline]
+pub(super) fn empty<T>(buffer: &mut Vec<T>) {
+    buffer.clear();
+    if buffer.capacity() * size_of::<T>() > KEPT_BYTES_MAX {
+        *buffer = Vec::new();
+    }
+}

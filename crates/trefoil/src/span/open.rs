@@ -1,0 +1,328 @@
+//! A span while it is open.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing_core::Metadata;
+use trefoil_wire::otlp::{AnyValue, KeyValue};
+use trefoil_wire::protobuf::{Decode, Reader};
+
+use super::encode::{SPAN_ATTRIBUTE, attribute_int, attribute_str, bytes, fixed64, tag, varint};
+use super::fields::Found;
+use super::local::{Current, Fate, Heritage, KEPT_BYTES_MAX, empty};
+use crate::config::SpanLimits;
+use crate::context::TraceFlags;
+use crate::id::{SpanId, TraceId};
+
+/// OTLP's `Status.code`.
+pub(super) const UNSET: u8 = 0;
+pub(super) const OK: u8 = 1;
+pub(super) const ERROR: u8 = 2;
+
+/// Fields of `Span` that repeat.
+const ATTRIBUTE_TAG: u8 = tag(SPAN_ATTRIBUTE, 2);
+const EVENT: u8 = 11;
+const LINK: u8 = 13;
+
+/// A span that has not ended: what is fixed as numbers, what grows as OTLP's bytes.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Handles that users hold.
+    pub(super) handles: u32,
+    pub(super) trace_id: u128,
+    pub(super) span_id: u64,
+    /// 0 for a root.
+    pub(super) parent_id: u64,
+    pub(super) flags: TraceFlags,
+    pub(super) fate: Fate,
+    /// Key of the parent, if that is a span of this store.
+    pub(super) parent_key: u64,
+    /// Whether the parent is in another process.
+    pub(super) remote_parent: bool,
+    /// Whether the parent is in another process, or there is none, or it has ended.
+    pub(super) local_root: bool,
+    /// Whether others know its ids already.
+    pub(super) fixed: bool,
+    /// Whether the thread was unwinding already when it began.
+    pub(super) in_panic: bool,
+    pub(super) start_ns: u64,
+    pub(super) metadata: Option<&'static Metadata<'static>>,
+    pub(super) scope: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: u8,
+    pub(super) status: u8,
+    /// Whether the status was set as such, not found among fields and events.
+    pub(super) status_set: bool,
+    pub(super) attributes: u32,
+    pub(super) attributes_dropped: u32,
+    pub(super) events: u32,
+    pub(super) events_dropped: u32,
+    pub(super) links: u32,
+    pub(super) links_dropped: u32,
+    /// Attributes, events and links as fields of OTLP's `Span`.
+    pub(super) body: Vec<u8>,
+    /// Replaces the name, unless it is empty.
+    other_name: String,
+    /// Goes with the status.
+    description: String,
+    pub(super) heritage: Option<Arc<Heritage>>,
+}
+
+impl Open {
+    pub(super) fn current(&self, key: u64) -> Current {
+        Current {
+            trace_id: TraceId(self.trace_id.to_be_bytes()),
+            span_id: SpanId(self.span_id.to_be_bytes()),
+            flags: self.flags,
+            fate: self.fate,
+            key,
+        }
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.status == ERROR
+    }
+
+    pub(super) fn name(&self) -> &str {
+        if self.other_name.is_empty() { self.name } else { &self.other_name }
+    }
+
+    pub(super) fn set_name(&mut self, name: &str) {
+        replace(&mut self.other_name, name);
+    }
+
+    /// What the user says about the end. Once it is said to be well, it stays so.
+    pub(super) fn set_status(&mut self, status: u8, description: &str) {
+        if self.status_set && self.status == OK && status != OK {
+            return;
+        }
+        self.status = status;
+        self.status_set = true;
+        replace(&mut self.description, if status == ERROR { description } else { "" });
+    }
+
+    /// Something in the span failed: it did, too, unless the user says otherwise.
+    pub(super) fn fail(&mut self, description: &str) {
+        if self.status_set {
+            return;
+        }
+        self.status = ERROR;
+        if self.description.is_empty() {
+            replace(&mut self.description, description);
+        }
+    }
+
+    /// Takes over what was found among fields. `texts` is where it lies.
+    pub(super) fn take_found(&mut self, found: &Found, texts: &[u8]) {
+        let text = |range: &Option<Range<usize>>| {
+            let bytes = range.as_ref().and_then(|range| texts.get(range.clone()));
+            bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())
+        };
+        if let Some(name) = text(&found.name) {
+            self.set_name(name);
+        }
+        if let Some(kind) = found.kind {
+            self.kind = kind;
+        }
+        if let Some(status) = found.status {
+            self.set_status(status, text(&found.description).unwrap_or_default());
+        } else if let Some(description) = text(&found.description) {
+            replace(&mut self.description, description);
+        }
+        if let Some(error) = text(&found.error) {
+            self.fail(error);
+        }
+    }
+
+    /// Adds attributes that are fields of `Span` already; a key that is there is replaced.
+    pub(super) fn merge_attributes(&mut self, mut added: &[u8], limit: u32) {
+        while let Some(length) = field_len(added) {
+            let (attribute, rest) = added.split_at(length);
+            added = rest;
+            if let Some(old) = self.find(attribute_key(attribute)) {
+                self.body.drain(old);
+            } else if self.attributes < limit {
+                self.attributes += 1;
+            } else {
+                self.attributes_dropped += 1;
+                continue;
+            }
+            self.body.extend_from_slice(attribute);
+        }
+    }
+
+    /// Where an attribute lies.
+    fn find(&self, key: &[u8]) -> Option<Range<usize>> {
+        let mut at = 0;
+        while let Some(length) = field_len(&self.body[at..]) {
+            let field = &self.body[at..at + length];
+            if field[0] == ATTRIBUTE_TAG && attribute_key(field) == key {
+                return Some(at..at + length);
+            }
+            at += length;
+        }
+        None
+    }
+
+    /// Adds an event, which is the content of OTLP's message.
+    pub(super) fn add_event(&mut self, event: &[u8], limits: &SpanLimits) {
+        if self.events < limits.events {
+            self.events += 1;
+            bytes(&mut self.body, EVENT, event);
+        } else {
+            self.events_dropped += 1;
+        }
+    }
+
+    /// Adds a link, which is the content of OTLP's message.
+    pub(super) fn add_link(&mut self, link: &[u8], limits: &SpanLimits) {
+        if self.links < limits.links {
+            self.links += 1;
+            bytes(&mut self.body, LINK, link);
+        } else {
+            self.links_dropped += 1;
+        }
+    }
+
+    /// Its attributes, one after the other.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (&str, AnyValue<'_>)> {
+        attributes(&self.body)
+    }
+
+    /// Appends it as OTLP's `Span`, without what the verdict on its trace adds: flags,
+    /// `tracestate` and why it leaves.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, end_ns: u64, code_location: bool) {
+        let name = self.name();
+        out.reserve(self.body.len() + name.len() + 192);
+        let mut head = [0; 28];
+        head[0] = tag(1, 2);
+        head[1] = 16;
+        head[2..18].copy_from_slice(&self.trace_id.to_be_bytes());
+        head[18] = tag(2, 2);
+        head[19] = 8;
+        head[20..28].copy_from_slice(&self.span_id.to_be_bytes());
+        out.extend_from_slice(&head);
+        if self.parent_id != 0 {
+            bytes(out, 4, &self.parent_id.to_be_bytes());
+        }
+        bytes(out, 5, name.as_bytes());
+        out.extend_from_slice(&[tag(6, 0), self.kind]);
+        fixed64(out, 7, self.start_ns);
+        fixed64(out, 8, end_ns);
+        out.extend_from_slice(&self.body);
+        if code_location && let Some(metadata) = self.metadata {
+            encode_location(out, metadata);
+        }
+        let dropped = [self.attributes_dropped, self.events_dropped, self.links_dropped];
+        for (field, count) in [10, 12, 14].into_iter().zip(dropped) {
+            if count > 0 {
+                out.push(tag(field, 0));
+                varint(out, u64::from(count));
+            }
+        }
+        if self.status != UNSET {
+            encode_status(out, self.status, &self.description);
+        }
+    }
+
+    /// Makes room for the next span. Buffers keep their memory.
+    pub(super) fn clear(&mut self) {
+        let mut body = std::mem::take(&mut self.body);
+        let mut other_name = std::mem::take(&mut self.other_name);
+        let mut description = std::mem::take(&mut self.description);
+        empty(&mut body);
+        replace(&mut other_name, "");
+        replace(&mut description, "");
+        *self = Open { body, other_name, description, ..Open::default() };
+    }
+}
+
+/// Another text in the same memory, unless that is large.
+fn replace(text: &mut String, by: &str) {
+    if text.capacity() > KEPT_BYTES_MAX {
+        *text = String::new();
+    }
+    text.clear();
+    text.push_str(by);
+}
+
+/// Semantic conventions, `code.*`.
+fn encode_location(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
+    if let Some(file) = metadata.file() {
+        attribute_str(out, SPAN_ATTRIBUTE, "code.file.path", file);
+    }
+    if let Some(line) = metadata.line() {
+        attribute_int(out, SPAN_ATTRIBUTE, "code.line.number", i64::from(line));
+    }
+}
+
+fn encode_status(out: &mut Vec<u8>, status: u8, description: &str) {
+    let length = match description.len() {
+        0 => 2,
+        length => 2 + 1 + super::encode::varint_len(length) + length,
+    };
+    out.push(tag(15, 2));
+    varint(out, length as u64);
+    if !description.is_empty() {
+        bytes(out, 2, description.as_bytes());
+    }
+    out.extend_from_slice(&[tag(3, 0), status]);
+}
+
+/// Field 16 of `Span`: W3C's flags, and whether the parent is in another process.
+pub(super) fn encode_flags(out: &mut Vec<u8>, flags: TraceFlags, remote_parent: bool) {
+    // Bit 8 says that bit 9 says something.
+    let flags = u32::from(flags.known()) | 0x100 | u32::from(remote_parent) << 9;
+    // The tag of field 16 with four bytes is the first that takes two.
+    let mut bytes = [0x85, 0x01, 0, 0, 0, 0];
+    bytes[2..].copy_from_slice(&flags.to_le_bytes());
+    out.extend_from_slice(&bytes);
+}
+
+/// Attributes among fields of a `Span`.
+pub(super) fn attributes(body: &[u8]) -> impl Iterator<Item = (&str, AnyValue<'_>)> {
+    let mut reader = Reader::new(body);
+    std::iter::from_fn(move || {
+        while let Some(field) = reader.next_field().ok()? {
+            if field.number == u32::from(SPAN_ATTRIBUTE) {
+                let pair = KeyValue::decode(Reader::new(field.bytes().ok()?)).ok()?;
+                return Some((pair.key, pair.value));
+            }
+        }
+        None
+    })
+}
+
+/// Length of the field that the bytes begin with. All fields here have a length.
+#[inline]
+fn field_len(fields: &[u8]) -> Option<usize> {
+    let (length, head) = length_at(fields, 1)?;
+    Some(head + length).filter(|end| *end <= fields.len())
+}
+
+/// The key of an attribute: the first field in it.
+#[inline]
+fn attribute_key(attribute: &[u8]) -> &[u8] {
+    let key = || {
+        let (_, head) = length_at(attribute, 1)?;
+        let (length, start) = length_at(attribute, head + 1)?;
+        attribute.get(start..start + length)
+    };
+    key().unwrap_or_default()
+}
+
+/// A varint that is a length, and where it ends.
+#[inline]
+fn length_at(fields: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    let mut length = 0;
+    let mut shift = 0;
+    loop {
+        let byte = *fields.get(at)?;
+        length |= usize::from(byte & 0x7f) << shift;
+        at += 1;
+        if byte < 0x80 {
+            return Some((length, at));
+        }
+        shift += 7;
+    }
+}

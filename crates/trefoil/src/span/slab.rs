@@ -1,0 +1,359 @@
+//! Places that never move: where open spans and undecided traces lie.
+//!
+//! A place is found by a [`Key`], its index and generation. A key that outlives what it
+//! named finds nothing. Places are made in pages, each twice as large as the one before, and
+//! are never given back; what they hold keeps its memory for the next user within limits.
+
+use std::cell::UnsafeCell;
+use std::hint;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Pages there can be: the last of them ends beyond four million places.
+const PAGES: usize = 17;
+/// Places in the first page.
+const FIRST_PAGE: u32 = 64;
+/// Places that a thread keeps for itself.
+pub(super) const CACHED_MAX: usize = 64;
+
+/// Values in places that never move.
+pub(super) struct Slab<T> {
+    pages: [OnceLock<Page<T>>; PAGES],
+    free: Mutex<Free>,
+    places_max: u32,
+}
+
+/// Names a value as long as it lives. Never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(pub(super) NonZeroU64);
+
+impl Key {
+    pub(super) fn from_u64(key: u64) -> Option<Key> {
+        NonZeroU64::new(key).map(Key)
+    }
+
+    pub(super) fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    fn new(index: u32, generation: u32) -> Key {
+        // One more than the index, so that no key is zero.
+        let key = u64::from(generation) << 32 | u64::from(index + 1);
+        Key(NonZeroU64::MIN.saturating_add(key - 1))
+    }
+
+    /// A wrong key may say anything: an index beyond all pages finds nothing.
+    fn index(self) -> u32 {
+        (self.get() as u32).wrapping_sub(1)
+    }
+
+    fn generation(self) -> u32 {
+        (self.get() >> 32) as u32
+    }
+}
+
+type Page<T> = Box<[Lock<Place<T>>]>;
+
+struct Place<T> {
+    /// Odd while the place is taken.
+    generation: u32,
+    value: T,
+}
+
+struct Free {
+    indices: Vec<u32>,
+    /// Places from here on were never used.
+    fresh: u32,
+}
+
+/// What [`Slab::with_last`] does with the place.
+pub(super) enum After<R> {
+    Keep(R),
+    Free(R),
+}
+
+impl<T: Default> Slab<T> {
+    pub(super) fn new(places_max: usize) -> Slab<T> {
+        let all = FIRST_PAGE * ((1 << PAGES) - 1);
+        Slab {
+            pages: [const { OnceLock::new() }; PAGES],
+            free: Mutex::new(Free { indices: Vec::new(), fresh: 0 }),
+            places_max: u32::try_from(places_max).unwrap_or(all).min(all),
+        }
+    }
+
+    /// Takes a place, from the thread's own ones if it can, and fills it.
+    pub(super) fn take(&self, cache: &mut Vec<u32>, fill: impl FnOnce(&mut T)) -> Option<Key> {
+        let index = match cache.pop() {
+            Some(index) => index,
+            None => self.refill(cache)?,
+        };
+        let place = self.place(index)?;
+        Some(place.with(|place| {
+            place.generation = place.generation.wrapping_add(1);
+            fill(&mut place.value);
+            Key::new(index, place.generation)
+        }))
+    }
+
+    /// The value, if it still lives. `read` must not call foreign code: the place is locked.
+    #[inline]
+    pub(super) fn with<R>(&self, key: Key, read: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let place = self.place(key.index())?;
+        place.with(|place| {
+            (place.generation == key.generation() && place.generation & 1 == 1)
+                .then(|| read(&mut place.value))
+        })
+    }
+
+    /// As [`Slab::with`]; `read` says whether the value was needed for the last time.
+    #[inline]
+    pub(super) fn with_last<R>(
+        &self,
+        key: Key,
+        cache: &mut Vec<u32>,
+        read: impl FnOnce(&mut T) -> After<R>,
+    ) -> Option<R> {
+        let place = self.place(key.index())?;
+        let after = place.with(|place| {
+            if place.generation != key.generation() || place.generation & 1 == 0 {
+                return None;
+            }
+            let after = read(&mut place.value);
+            if let After::Free(_) = after {
+                place.generation = place.generation.wrapping_add(1);
+            }
+            Some(after)
+        })?;
+        match after {
+            After::Keep(result) => Some(result),
+            After::Free(result) => {
+                cache.push(key.index());
+                if cache.len() > CACHED_MAX {
+                    self.give_back(cache, CACHED_MAX / 2);
+                }
+                Some(result)
+            }
+        }
+    }
+
+    /// Gives places of a thread to all, but for `keep` of them, without what they hold.
+    pub(super) fn give_back(&self, cache: &mut Vec<u32>, keep: usize) {
+        // The oldest of them: the youngest are those that the processor's cache holds.
+        let count = cache.len().saturating_sub(keep);
+        for &index in &cache[..count] {
+            if let Some(place) = self.place(index) {
+                place.with(|place| place.value = T::default());
+            }
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.indices.extend(cache.drain(..count));
+    }
+
+    /// Places that were ever used.
+    pub(super) fn used(&self) -> u32 {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).fresh
+    }
+
+    /// What lies at a place, if it is taken.
+    pub(super) fn at<R>(&self, index: u32, read: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let place = self.pages[page_of(index)?.0].get()?.get(page_of(index)?.1)?;
+        place.with(|place| (place.generation & 1 == 1).then(|| read(&mut place.value)))
+    }
+
+    #[cold]
+    fn refill(&self, cache: &mut Vec<u32>) -> Option<u32> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.indices.is_empty() {
+            let count = (self.places_max - free.fresh).min(CACHED_MAX as u32 / 2);
+            let first = free.fresh;
+            free.fresh += count;
+            // In reverse: the lowest is used first.
+            cache.extend((first..first + count).rev());
+        } else {
+            let from = free.indices.len().saturating_sub(CACHED_MAX / 2);
+            cache.extend(free.indices.drain(from..));
+        }
+        cache.pop()
+    }
+
+    #[inline]
+    fn place(&self, index: u32) -> Option<&Lock<Place<T>>> {
+        let (page, within) = page_of(index)?;
+        let page = match self.pages[page].get() {
+            Some(page) => page,
+            None => self.make_page(page, index)?,
+        };
+        page.get(within)
+    }
+
+    #[cold]
+    fn make_page(&self, page: usize, index: u32) -> Option<&[Lock<Place<T>>]> {
+        if index >= self.free.lock().unwrap_or_else(PoisonError::into_inner).fresh {
+            return None;
+        }
+        Some(self.pages[page].get_or_init(|| {
+            let places = FIRST_PAGE << page;
+            (0..places).map(|_| Lock::new(Place { generation: 0, value: T::default() })).collect()
+        }))
+    }
+}
+
+/// Page and place in it.
+#[inline]
+fn page_of(index: u32) -> Option<(usize, usize)> {
+    let number = index.checked_add(FIRST_PAGE)?;
+    let page = (number / FIRST_PAGE).ilog2();
+    let within = number - (FIRST_PAGE << page);
+    ((page as usize) < PAGES).then_some((page as usize, within as usize))
+}
+
+/// A lock for a few dozen nanoseconds: one locked instruction where the standard mutex needs
+/// two, and a byte where a thread that waits spins, then yields.
+#[derive(Debug)]
+struct Lock<T> {
+    held: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `value` is reached only through `with`, which lets in one thread at a time, as a
+// mutex does; like for a mutex the value must be `Send`, as each thread may change it.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    fn new(value: T) -> Lock<T> {
+        Lock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    fn with<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        if self.held.swap(true, Ordering::Acquire) {
+            self.wait();
+        }
+        let _release = Release(&self.held);
+        // SAFETY: `held` was false and is true now, by this thread; no other gets here until
+        // `_release` is dropped, after `change` is done with the reference, also if it panics.
+        change(unsafe { &mut *self.value.get() })
+    }
+
+    #[cold]
+    fn wait(&self) {
+        let mut tries = 0_u32;
+        while self.held.load(Ordering::Relaxed) || self.held.swap(true, Ordering::Acquire) {
+            tries += 1;
+            if tries.is_multiple_of(64) {
+                std::thread::yield_now();
+            } else {
+                hint::spin_loop();
+            }
+        }
+    }
+}
+
+struct Release<'a>(&'a AtomicBool);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other() {
+        let mut expect = (0, 0);
+        for index in 0..FIRST_PAGE * 63 {
+            assert_eq!(page_of(index), Some(expect), "{index}");
+            expect.1 += 1;
+            if expect.1 == (FIRST_PAGE as usize) << expect.0 {
+                expect = (expect.0 + 1, 0);
+            }
+        }
+        assert_eq!(page_of(u32::MAX), None);
+    }
+
+    #[test]
+    fn keys_find_what_lives_and_nothing_else() {
+        let slab = Slab::<u64>::new(1000);
+        let mut cache = Vec::new();
+        let first = slab.take(&mut cache, |value| *value = 7).unwrap();
+        assert_eq!(slab.with(first, |value| *value), Some(7));
+        assert_eq!(slab.with_last(first, &mut cache, |v| After::Keep(*v)), Some(7));
+        assert_eq!(slab.with_last(first, &mut cache, |v| After::Free(*v)), Some(7));
+        assert_eq!(slab.with(first, |value| *value), None);
+        assert_eq!(slab.with_last(first, &mut cache, |v| After::Free(*v)), None);
+        let second = slab.take(&mut cache, |value| *value = 8).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(first.index(), second.index());
+        assert_eq!(slab.with(first, |value| *value), None);
+        for wrong in [1, 2, 77, u64::MAX, 1 << 32, (1 << 32) + 50, (1 << 32) + 5_000_000] {
+            assert_eq!(slab.with(Key::from_u64(wrong).unwrap(), |_| ()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn as_many_places_as_it_may_have() {
+        let slab = Slab::<u64>::new(1000);
+        let mut cache = Vec::new();
+        let keys: Vec<Key> = std::iter::from_fn(|| slab.take(&mut cache, |_| ())).collect();
+        assert_eq!(keys.len(), 1000);
+        for key in keys {
+            slab.with_last(key, &mut cache, |_| After::Free(())).unwrap();
+        }
+        slab.give_back(&mut cache, 0);
+        assert_eq!(slab.free.lock().unwrap().indices.len(), 1000);
+    }
+
+    /// Threads that hand each other keys, some of them twice: each value is freed once, and
+    /// what a thread reads is whole.
+    #[test]
+    fn threads_share_places() {
+        let slab = Slab::<[u64; 4]>::new(100_000);
+        let (sender, receiver) = std::sync::mpsc::channel::<Key>();
+        let receiver = Mutex::new(receiver);
+        let freed = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (slab, sender) = (&slab, sender.clone());
+                scope.spawn(move || {
+                    let mut cache = Vec::new();
+                    for round in 0..20_000_u64 {
+                        let value = round * 4 + number;
+                        let key = slab.take(&mut cache, |place| *place = [value; 4]).unwrap();
+                        slab.with(key, |place| place.iter_mut().for_each(|v| *v += 1)).unwrap();
+                        sender.send(key).unwrap();
+                        sender.send(key).unwrap();
+                    }
+                    slab.give_back(&mut cache, 0);
+                });
+            }
+            drop(sender);
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut cache = Vec::new();
+                    loop {
+                        let next = receiver.lock().unwrap().recv();
+                        let Ok(key) = next else { break };
+                        let whole = slab.with_last(key, &mut cache, |place| {
+                            After::Free(place.iter().all(|value| *value == place[0]))
+                        });
+                        if let Some(whole) = whole {
+                            assert!(whole);
+                            freed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    slab.give_back(&mut cache, 0);
+                });
+            }
+        });
+        assert_eq!(freed.load(Ordering::Relaxed), 80_000);
+        let free = slab.free.lock().unwrap();
+        assert_eq!(free.indices.len(), free.fresh as usize);
+    }
+}

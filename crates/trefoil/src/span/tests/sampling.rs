@@ -1,0 +1,1 @@
+//! Which traces leave, and what their spans say about it.
