@@ -1,7 +1,8 @@
-//! Repository routines: `cargo xtask test`, `tidy`, `bench`, `fuzz`.
+//! Repository routines: `cargo xtask test`, `tidy`, `bench`, `codegen`, `fuzz`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks on its streams")]
 
 mod bench;
+mod codegen;
 mod fuzz;
 mod test;
 mod tidy;
@@ -37,6 +38,12 @@ const ROUTINES: &[Routine] = &[
         arguments: "",
         about: "the house rules: directions, sizes, names, dead files, links, dependencies",
         run: tidy::run,
+    },
+    Routine {
+        name: "codegen",
+        arguments: "",
+        about: "the objects by which the fleet's services record what registry/ declares",
+        run: codegen::run,
     },
     Routine {
         name: "bench",

@@ -2,6 +2,7 @@
 //! found, where, and what to do; the hard ones fail, the tails are only shown.
 
 mod crates;
+mod generated;
 mod imports;
 mod links;
 mod modules;
@@ -31,6 +32,11 @@ struct File {
 impl File {
     fn has_extension(&self, wanted: &str) -> bool {
         Path::new(&self.path).extension().is_some_and(|extension| extension == wanted)
+    }
+
+    /// What `cargo xtask codegen` made is as long as what it was made from.
+    fn is_generated(&self) -> bool {
+        self.text.starts_with(crate::codegen::MADE_FROM)
     }
 
     /// Third-party code that we carry as it came.
@@ -100,6 +106,7 @@ const RULES: &[Rule] = &[
     Rule { name: "modules are named for what they hold", check: names::drawers },
     Rule { name: "every Rust file is reached by a `mod`", check: modules::dead_files },
     Rule { name: "files and functions stay within their limits", check: sizes::tails },
+    Rule { name: "what is generated is what the registry says", check: generated::fresh },
     Rule { name: "links in documents resolve", check: links::resolve },
     Rule {
         name: "no strays: machine paths, registry hosts, left-over marks",

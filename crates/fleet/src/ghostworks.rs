@@ -1,5 +1,7 @@
 //! Accounts and artifacts: the API that everybody asks who somebody is.
 
+mod business;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

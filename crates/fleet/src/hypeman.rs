@@ -1,6 +1,8 @@
 //! The machines themselves: images, networks, volumes and the hypervisor behind them, all
 //! simulated; what it tells is as real as the others'.
 
+mod business;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! Export jobs: takes orders over HTTP, moves virtual machines out of clouds in the
 //! background, and registers what comes out as an artifact.
 
+mod business;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};

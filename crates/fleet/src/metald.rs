@@ -1,6 +1,8 @@
 //! The lifecycle of virtual machines: keeps track of them, has hypeman do the work, and
 //! streams their usage to billing.
 
+mod business;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

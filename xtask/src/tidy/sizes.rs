@@ -18,7 +18,7 @@ pub(super) fn tails(tree: &Tree) -> Findings {
     for file in &tree.files {
         let source = ["rs", "js", "mjs", "py"].iter().any(|kind| file.has_extension(kind));
         let is_test = file.path.contains("test");
-        if !source || file.is_vendored() || is_test {
+        if !source || file.is_vendored() || file.is_generated() || is_test {
             continue;
         }
         let lines = file.text.lines().count() as u64;

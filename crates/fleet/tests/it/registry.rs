@@ -10,6 +10,9 @@ use serde::Deserialize;
 struct Document {
     service: String,
     groups: Vec<Group>,
+    /// For `cargo xtask codegen`.
+    #[serde(default, rename = "attributes")]
+    _attributes: Vec<toml::Table>,
 }
 
 /// A group of the semantic conventions' registry form.
@@ -26,6 +29,9 @@ struct Group {
     name: Option<String>,
     #[serde(default)]
     attributes: Vec<String>,
+    /// For `cargo xtask codegen`.
+    #[serde(default, rename = "annotations")]
+    _annotations: toml::Table,
 }
 
 /// What is emitted: metrics as `counter name unit`, spans as `span kind name`, logs as

@@ -89,6 +89,10 @@ macro_rules! observables {
                 $name(Observable::declare(definition, Kind::$kind))
             }
 
+            pub(super) fn in_registry(registry: &Registry, definition: &Definition) -> Self {
+                $name(Observable::in_registry(registry, definition, Kind::$kind))
+            }
+
             /// Adds a callback, which every collection calls on a thread of its own.
             ///
             /// If it takes longer than a quarter of a second, or panics, the values of the

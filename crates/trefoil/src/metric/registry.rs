@@ -14,7 +14,9 @@ use super::gauge::Gauge;
 use super::histogram::Histogram;
 use super::label::LabelSet;
 use super::number::Number;
-use super::observe::{Observable, Observers};
+use super::observe::{
+    Observable, ObservableCounter, ObservableGauge, ObservableUpDownCounter, Observers,
+};
 use super::series::{Point, Store};
 use crate::config::MetricSettings;
 
@@ -282,6 +284,26 @@ impl MetricBuilder<'_> {
     #[must_use]
     pub fn histogram<L: LabelSet>(self) -> Histogram<L> {
         Histogram::in_registry(self.registry, &self.definition)
+    }
+
+    /// A current value that callbacks give.
+    #[must_use]
+    pub fn observable_gauge<L: LabelSet, V: Number>(self) -> ObservableGauge<L, V> {
+        ObservableGauge::in_registry(self.registry, &self.definition)
+    }
+
+    /// A total that only goes up, given by callbacks.
+    #[must_use]
+    pub fn observable_counter<L: LabelSet, V: Number>(self) -> ObservableCounter<L, V> {
+        ObservableCounter::in_registry(self.registry, &self.definition)
+    }
+
+    /// A total that goes up and down, given by callbacks.
+    #[must_use]
+    pub fn observable_up_down_counter<L: LabelSet, V: Number>(
+        self,
+    ) -> ObservableUpDownCounter<L, V> {
+        ObservableUpDownCounter::in_registry(self.registry, &self.definition)
     }
 
     pub(super) fn observable<L: LabelSet, V: Number>(self, kind: Kind) -> Observable<L, V> {
