@@ -122,6 +122,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The view of one exporter of several: what it did itself, and what never came as far
+    /// as the exporters, which is all of the signal's but what they `settled` together.
+    pub(crate) fn of_exporter(own: &Counts, settled: &Counts, signal: &Counts) -> Counts {
+        let dropped = std::array::from_fn(|reason| {
+            own.dropped[reason] + signal.dropped[reason].saturating_sub(settled.dropped[reason])
+        });
+        Counts { exported: own.exported, dropped, ..*signal }
+    }
+
     /// Items lost for one reason.
     #[must_use]
     pub fn dropped(&self, reason: Dropped) -> u64 {

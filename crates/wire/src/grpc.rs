@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base64;
 use crate::json;
-use crate::protobuf::Writer;
+use crate::protobuf::{self, Reader, Writer};
 
 /// Bytes in front of each message: a flag and a length.
 pub const FRAME_HEADER_BYTES: usize = 5;
@@ -127,6 +127,33 @@ pub enum Code {
     Unauthenticated = 16,
 }
 
+impl Code {
+    /// The code of a number; [`Code::Unknown`] for one that is not defined.
+    #[must_use]
+    pub fn from_number(number: u64) -> Code {
+        const ALL: [Code; 17] = [
+            Code::Ok,
+            Code::Cancelled,
+            Code::Unknown,
+            Code::InvalidArgument,
+            Code::DeadlineExceeded,
+            Code::NotFound,
+            Code::AlreadyExists,
+            Code::PermissionDenied,
+            Code::ResourceExhausted,
+            Code::FailedPrecondition,
+            Code::Aborted,
+            Code::OutOfRange,
+            Code::Unimplemented,
+            Code::Internal,
+            Code::Unavailable,
+            Code::DataLoss,
+            Code::Unauthenticated,
+        ];
+        usize::try_from(number).ok().and_then(|i| ALL.get(i).copied()).unwrap_or(Code::Unknown)
+    }
+}
+
 /// `google.rpc.Status`: what OTLP answers with an error, in gRPC's
 /// `grpc-status-details-bin` and as the body over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +187,30 @@ impl Status {
         w.into_bytes()
     }
 
+    /// From protobuf: the body of an OTLP/HTTP error, or what the details' header holds.
+    ///
+    /// # Errors
+    /// The bytes are damaged.
+    pub fn from_protobuf(bytes: &[u8]) -> protobuf::Result<Status> {
+        let mut status = Status { code: Code::Ok, message: String::new(), retry_after: None };
+        let mut reader = Reader::new(bytes);
+        while let Some(field) = reader.next_field()? {
+            match field.number {
+                1 => status.code = Code::from_number(field.u64()?),
+                2 => field.str()?.clone_into(&mut status.message),
+                3 => status.retry_after = retry_info(field.reader()?)?.or(status.retry_after),
+                _ => {}
+            }
+        }
+        Ok(status)
+    }
+
+    /// From the value of the header `grpc-status-details-bin`. `None` if it is damaged.
+    #[must_use]
+    pub fn from_details_header(value: &str) -> Option<Status> {
+        Status::from_protobuf(&base64::decode(value)?).ok()
+    }
+
     /// As JSON, for answers to OTLP/JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -183,6 +234,43 @@ impl Status {
         base64::encode_into(&self.to_protobuf(), &mut out);
         out
     }
+}
+
+/// The delay of a `google.protobuf.Any` that holds a `RetryInfo`.
+fn retry_info(mut any: Reader<'_>) -> protobuf::Result<Option<Duration>> {
+    let (mut is_retry_info, mut delay) = (false, None);
+    while let Some(field) = any.next_field()? {
+        match field.number {
+            1 => is_retry_info = field.str()?.ends_with("/google.rpc.RetryInfo"),
+            // What another type holds need not be a message.
+            2 if is_retry_info => {
+                let mut info = field.reader()?;
+                while let Some(field) = info.next_field()? {
+                    if field.number == 1 {
+                        delay = duration(field.reader()?)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(delay)
+}
+
+/// A `google.protobuf.Duration`; `None` if it is negative.
+fn duration(mut reader: Reader<'_>) -> protobuf::Result<Option<Duration>> {
+    let (mut seconds, mut nanos) = (0, 0);
+    while let Some(field) = reader.next_field()? {
+        match field.number {
+            1 => seconds = field.i64()?,
+            2 => nanos = field.i64()?,
+            _ => {}
+        }
+    }
+    let parts = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
+    Ok(parts.map(|(seconds, nanos)| {
+        Duration::from_secs(seconds) + Duration::from_nanos(u64::from(nanos))
+    }))
 }
 
 /// The value of the header `grpc-message`: everything but printable ASCII percent-encoded.
@@ -291,6 +379,20 @@ mod tests {
         let tail = [0x12, 10, 0x0a, 8, 0x08, 1, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01];
         assert_eq!(bytes[bytes.len() - tail.len()..], tail);
         assert_eq!(base64::decode(&status.to_details_header()).unwrap(), bytes);
+        assert_eq!(Status::from_details_header(&status.to_details_header()), Some(status));
+    }
+
+    #[test]
+    fn damaged_details_are_no_status() {
+        for wrong in ["!", "CAgS", "GgX//////w=="] {
+            assert_eq!(Status::from_details_header(wrong), None, "{wrong}");
+        }
+        assert_eq!(Code::from_number(14), Code::Unavailable);
+        assert_eq!(Code::from_number(16), Code::Unauthenticated);
+        assert_eq!(Code::from_number(17), Code::Unknown);
+        // Unpadded, as Go sends it; and details of another type.
+        let status = Status::from_details_header("CAgaBQoBeBIA").unwrap();
+        assert_eq!((status.code, status.retry_after), (Code::ResourceExhausted, None));
     }
 
     #[test]

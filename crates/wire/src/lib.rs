@@ -8,6 +8,7 @@ pub mod base64;
 pub mod compression;
 pub mod exposition;
 pub mod grpc;
+pub mod jaeger;
 pub mod json;
 pub mod loki_push;
 pub mod otlp;

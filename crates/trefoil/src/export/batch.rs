@@ -2,9 +2,11 @@
 //! at each exporter.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use trefoil_wire::otlp::ScopeWriter;
 use trefoil_wire::protobuf::Writer;
 
@@ -19,25 +21,15 @@ pub(super) struct Half {
     pub(super) priority: Priority,
     /// `ScopeSpans`, `ScopeLogs` or `ScopeMetrics`, each as field 2 of what holds them.
     pub(super) scopes: Vec<u8>,
-    fate: Fate,
+    number: u64,
+    /// Exporters that are not done yet.
+    open: Cell<usize>,
+    /// Of several exporters the one that took most of it says what became of it.
+    best: Cell<Option<Outcome>>,
+    ledger: Rc<Ledger>,
 }
 
 impl Half {
-    pub(super) fn new(
-        items: u64,
-        priority: Priority,
-        scopes: Vec<u8>,
-        ledger: &Rc<Ledger>,
-        exporters: usize,
-    ) -> Rc<Half> {
-        let fate = Fate {
-            ledger: Rc::clone(ledger),
-            open: Cell::new(exporters),
-            best: Cell::new(Outcome::Dropped(Dropped::ExportFailed, items)),
-        };
-        Rc::new(Half { items, priority, scopes, fate })
-    }
-
     /// Takes up to a batch out of the queue: errors and the rest, for so many exporters.
     pub(super) fn take(queue: &Queue, ledger: &Rc<Ledger>, exporters: usize) -> Vec<Rc<Half>> {
         let mut groups = [Groups::default(), Groups::default()];
@@ -49,27 +41,80 @@ impl Half {
         let halves = groups.into_iter().zip([Priority::Error, Priority::Normal]);
         let halves = halves.filter(|(groups, _)| groups.items > 0);
         let half = |(groups, priority): (Groups, Priority)| {
-            Half::new(groups.items, priority, groups.into_bytes(), ledger, exporters)
+            ledger.half(groups.items, priority, groups.into_bytes(), exporters)
         };
         halves.map(half).collect()
     }
 
     /// One exporter is done with it.
-    pub(super) fn settle(&self, lane: &Account, outcome: Outcome) {
-        outcome.book(lane, self.items);
-        let fate = &self.fate;
-        if outcome.exported(self.items) > fate.best.get().exported(self.items) {
-            fate.best.set(outcome);
-        } else if let Outcome::Dropped(..) = outcome
-            && fate.best.get().exported(self.items) == 0
-        {
-            fate.best.set(outcome);
+    pub(super) fn settle(&self, exporter: &Account, outcome: Outcome) {
+        outcome.book(exporter, self.items);
+        let best = self.best.get();
+        if best.is_none_or(|best| best.exported(self.items) < outcome.exported(self.items)) {
+            self.best.set(Some(outcome));
         }
-        fate.open.set(fate.open.get() - 1);
-        if fate.open.get() == 0 {
-            fate.best.get().book(&fate.ledger.signal, self.items);
-            fate.best.get().book(&fate.ledger.settled, self.items);
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 {
+            self.ledger.close(self);
         }
+    }
+}
+
+/// Where the fate of a signal's items is written down, and what is still on its way.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// The signal's account, which others write to as well.
+    signal: Arc<Account>,
+    /// What came here from the exporters, for the account of a single one.
+    settled: Arc<Account>,
+    next: Cell<u64>,
+    open: RefCell<BTreeMap<u64, u64>>,
+    /// Told whenever a half is closed.
+    pub(super) progress: Notify,
+}
+
+impl Ledger {
+    pub(super) fn new(signal: Arc<Account>, settled: Arc<Account>) -> Rc<Ledger> {
+        let (next, open, progress) = Default::default();
+        Rc::new(Ledger { signal, settled, next, open, progress })
+    }
+
+    pub(super) fn half(
+        self: &Rc<Ledger>,
+        items: u64,
+        priority: Priority,
+        scopes: Vec<u8>,
+        exporters: usize,
+    ) -> Rc<Half> {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        self.open.borrow_mut().insert(number, items);
+        let (open, best) = (Cell::new(exporters), Cell::new(None));
+        let ledger = Rc::clone(self);
+        Rc::new(Half { items, priority, scopes, number, open, best, ledger })
+    }
+
+    fn close(&self, half: &Half) {
+        if let Some(outcome) = half.best.get() {
+            outcome.book(&self.signal, half.items);
+            outcome.book(&self.settled, half.items);
+        }
+        self.open.borrow_mut().remove(&half.number);
+        self.progress.notify_waiters();
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.signal
+    }
+
+    /// The number of the next half.
+    pub(super) fn next(&self) -> u64 {
+        self.next.get()
+    }
+
+    /// Items of halves below that number that are not settled.
+    pub(super) fn open_before(&self, number: u64) -> u64 {
+        self.open.borrow().range(..number).map(|(_, items)| items).sum()
     }
 }
 
@@ -100,24 +145,6 @@ impl Outcome {
             account.dropped(reason, dropped);
         }
     }
-}
-
-/// Where the fate of a signal's items is written down.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    /// The signal's account, which others write to as well.
-    pub(super) signal: Arc<Account>,
-    /// What the exporters alone wrote there.
-    pub(super) settled: Arc<Account>,
-}
-
-/// Of several exporters the one that took most of it says what became of it.
-#[derive(Debug)]
-struct Fate {
-    ledger: Rc<Ledger>,
-    /// Exporters that are not done yet.
-    open: Cell<usize>,
-    best: Cell<Outcome>,
 }
 
 /// Items by scope, in the order in which the scopes first came.
@@ -152,15 +179,10 @@ impl Groups {
 
 /// An OTLP export request of these halves, of any signal: their envelopes have one shape.
 pub(super) fn request(resource: &Resource, halves: &[Rc<Half>]) -> Vec<u8> {
-    let scopes: usize = halves.iter().map(|half| half.scopes.len()).sum();
-    let envelope = resource.encoded().len() + 24;
-    let mut bytes = Vec::with_capacity(scopes + envelope);
-    let mut w = Writer::from_vec(std::mem::take(&mut bytes));
+    let mut w = Writer::new();
     w.message(1, |w| {
         w.bytes(1, resource.encoded());
-        let mut inner = std::mem::take(w).into_bytes();
-        halves.iter().for_each(|half| inner.extend_from_slice(&half.scopes));
-        *w = Writer::from_vec(inner);
+        halves.iter().for_each(|half| w.encoded(&half.scopes));
     });
     w.into_bytes()
 }
@@ -185,7 +207,7 @@ impl Parcel {
 
     /// The receiver took it, but for `rejected` items: whether errors are among those it
     /// does not say, so the others are counted first.
-    pub(super) fn settle_accepted(self, lane: &Account, mut rejected: u64) {
+    pub(super) fn settle_accepted(self, exporter: &Account, mut rejected: u64) {
         for half in self.halves.iter().rev() {
             let lost = rejected.min(half.items);
             rejected -= lost;
@@ -193,19 +215,19 @@ impl Parcel {
                 0 => Outcome::Exported,
                 _ => Outcome::Dropped(Dropped::Refused, lost),
             };
-            half.settle(lane, outcome);
+            half.settle(exporter, outcome);
         }
     }
 
-    pub(super) fn settle_dropped(self, lane: &Account, reason: Dropped) {
-        self.halves.iter().for_each(|half| half.settle(lane, Outcome::all(reason, half)));
+    pub(super) fn settle_dropped(self, exporter: &Account, reason: Dropped) {
+        self.halves.iter().for_each(|half| half.settle(exporter, Outcome::all(reason, half)));
     }
 }
 
-/// Where each lane's waiting parcels are held while its exporter is busy.
+/// Parcels of one exporter while it is busy.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    parcels: RefCell<std::collections::VecDeque<Parcel>>,
+    parcels: RefCell<VecDeque<Parcel>>,
 }
 
 impl Waiting {

@@ -47,7 +47,8 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(mut settings: BatchSettings, account: Arc<Account>) -> Queue {
         // A batch that the queue cannot hold would never be full.
-        settings.batch_items_max = settings.batch_items_max.clamp(1, settings.queue_items_max.max(1));
+        settings.batch_items_max =
+            settings.batch_items_max.clamp(1, settings.queue_items_max.max(1));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = threads.next_power_of_two().min(SHARDS_MAX);
         Queue {
@@ -231,10 +232,7 @@ impl Waiting {
     const ITEM: u64 = 1 << 40;
 
     fn amount(word: u64) -> Amount {
-        Amount {
-            items: (word >> 40) as usize,
-            bytes: (word & (Self::ITEM - 1)) as usize,
-        }
+        Amount { items: (word >> 40) as usize, bytes: (word & (Self::ITEM - 1)) as usize }
     }
 
     /// Adds an item; gives what was there before.
@@ -318,11 +316,7 @@ impl Lane {
     }
 
     /// Hands over the oldest items as far as there is room: items and bytes.
-    fn take(
-        &mut self,
-        room: &mut (usize, usize),
-        item: &mut dyn FnMut(&'static str, &[u8]),
-    ) {
+    fn take(&mut self, room: &mut (usize, usize), item: &mut dyn FnMut(&'static str, &[u8])) {
         let mut at = self.head;
         while let Some(entry) = self.entries.front() {
             let length = entry.length as usize;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use std::fmt::Write as _;
+
 use crate::protobuf::{Decode, Error, ErrorKind, Field, Reader, Repeated, Result, Writer};
+use crate::{base64, json};
 
 /// A value of any type. Lists and maps are decoded as they are iterated.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +49,54 @@ impl<'a> Decode<'a> for AnyValue<'a> {
             };
         }
         Ok(value)
+    }
+}
+
+impl AnyValue<'_> {
+    /// Appends it as the JSON that people expect: numbers are numbers, bytes are base64, what
+    /// JSON has no number for is text.
+    ///
+    /// # Errors
+    /// A list or map in it is damaged.
+    pub fn write_json(&self, out: &mut String) -> Result<()> {
+        // Writing to a string can not fail.
+        let _ = match self {
+            AnyValue::Empty => write!(out, "null"),
+            AnyValue::Str(value) => {
+                json::write_string(value, out);
+                Ok(())
+            }
+            AnyValue::Bool(value) => write!(out, "{value}"),
+            AnyValue::Int(value) => write!(out, "{value}"),
+            AnyValue::Double(value) if value.is_finite() => write!(out, "{value:?}"),
+            AnyValue::Double(value) => write!(out, "\"{value}\""),
+            AnyValue::Bytes(value) => {
+                out.push('"');
+                base64::encode_into(value, out);
+                out.push('"');
+                Ok(())
+            }
+            AnyValue::Array(values) => {
+                for (i, value) in values.iter().enumerate() {
+                    out.push(if i == 0 { '[' } else { ',' });
+                    value?.write_json(out)?;
+                }
+                out.push_str(if values.is_empty() { "[]" } else { "]" });
+                Ok(())
+            }
+            AnyValue::Map(pairs) => {
+                for (i, pair) in pairs.iter().enumerate() {
+                    let pair = pair?;
+                    out.push(if i == 0 { '{' } else { ',' });
+                    json::write_string(pair.key, out);
+                    out.push(':');
+                    pair.value.write_json(out)?;
+                }
+                out.push_str(if pairs.is_empty() { "{}" } else { "}" });
+                Ok(())
+            }
+        };
+        Ok(())
     }
 }
 

@@ -243,7 +243,8 @@ static SCOPE_METRICS: Message = Message {
     ],
 };
 
-static METRIC: Message = Message {
+/// `Metric`.
+pub static METRIC: Message = Message {
     name: "Metric",
     fields: &[
         F::one(1, "name", "name", Str),
