@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trefoil_query::duration::parse_prometheus_ms;
-use trefoil_store::Retention;
+use trefoil_store::{KeptTraces, Retention, RetentionBytes};
 
 use crate::args::{Flag, Values};
 
@@ -21,6 +21,16 @@ pub(crate) const FLAGS: &[Flag] = &[
     flag("retention-metrics", "TIME", "15d", "how long samples are kept, or none for ever"),
     flag("retention-logs", "TIME", "7d", "how long log records are kept, or none for ever"),
     flag("retention-traces", "TIME", "72h", "how long spans are kept, or none for ever"),
+    flag("retention-metrics-size", "SIZE", "none", "bytes of samples on disk; the oldest go first"),
+    flag("retention-logs-size", "SIZE", "none", "bytes of log records on disk, likewise"),
+    flag("retention-traces-size", "SIZE", "none", "bytes of spans on disk, likewise"),
+    flag(
+        "retention-traces-kept",
+        "TIME",
+        "",
+        "how long traces with an error, slow ones and those exemplars point at are kept",
+    ),
+    flag("slow-trace", "TIME", "1s", "a span that lasts so long makes its trace a slow one"),
     flag("disk-reserve", "SIZE", "256MiB", "writes are refused while less of the disk is free"),
     flag("fsync", "BOOL", "true", "whether a write waits for the disk before it is acknowledged"),
     flag("max-body", "SIZE", "32MiB", "largest request body, after decompression"),
@@ -65,6 +75,10 @@ pub(crate) struct Config {
     pub(crate) memory_bytes: u64,
     /// How long each signal is kept.
     pub(crate) retention: Retention,
+    /// How much of each signal is kept.
+    pub(crate) retention_bytes: RetentionBytes,
+    /// Traces that are kept for longer.
+    pub(crate) kept_traces: Option<KeptTraces>,
     /// Writes are refused while less than this is free on the disk, in bytes.
     pub(crate) disk_reserve_bytes: u64,
     /// Whether a write waits for the disk.
@@ -114,6 +128,12 @@ impl Config {
                 logs: values.read("retention-logs", retention)?,
                 traces: values.read("retention-traces", retention)?,
             },
+            retention_bytes: RetentionBytes {
+                metrics: values.read("retention-metrics-size", size_or_none)?,
+                logs: values.read("retention-logs-size", size_or_none)?,
+                traces: values.read("retention-traces-size", size_or_none)?,
+            },
+            kept_traces: kept_traces(values)?,
             disk_reserve_bytes: values.read("disk-reserve", size)?,
             fsync: values.switch("fsync")?,
             body_bytes_max: values.read("max-body", |text| {
@@ -221,6 +241,23 @@ fn retention(text: &str) -> Result<Option<Duration>, String> {
         "none" => Ok(None),
         _ => duration(text).map(Some).map_err(|why| format!("{why}, or none")),
     }
+}
+
+fn size_or_none(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "none" => Ok(None),
+        _ => size(text).map(Some).map_err(|why| format!("{why}, or none")),
+    }
+}
+
+fn kept_traces(values: &Values) -> Result<Option<KeptTraces>, String> {
+    let slow = values.read("slow-trace", duration)?;
+    let kept = values.read("retention-traces-kept", |text| match text {
+        "" => Ok(None),
+        _ => duration(text).map(Some),
+    })?;
+    let slow_ns = u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX);
+    Ok(kept.map(|kept| KeptTraces { kept, slow_ns }))
 }
 
 fn list(text: &str) -> Result<Vec<String>, String> {

@@ -168,6 +168,8 @@ async fn open_store(config: &Config) -> Result<Store, String> {
         // The rest is for requests in flight, queries and the code itself.
         memory_bytes: config.memory_bytes / 2,
         retention: config.retention,
+        retention_bytes: config.retention_bytes,
+        kept_traces: config.kept_traces,
         disk_reserve_bytes: config.disk_reserve_bytes,
         fsync: config.fsync,
     };

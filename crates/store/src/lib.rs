@@ -13,6 +13,7 @@ mod batch;
 mod snapshot;
 mod store;
 
+mod deletion;
 mod filter;
 mod labels;
 mod matcher;
@@ -40,12 +41,13 @@ mod row;
 mod vfs;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
+pub use deletion::Deletion;
 pub use error::{Error, Result};
 pub use filter::{Compare, Field, LineFilter, SpanFilter};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
-pub use settings::{Retention, Settings};
+pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanScan, TimeRange};
-pub use stats::{SignalStats, Stats};
+pub use stats::{Deleted, SignalStats, Stats};
 pub use store::Store;
 pub use tally::Tally;

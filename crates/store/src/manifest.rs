@@ -8,6 +8,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
+use crate::deletion::Pending;
 use crate::error::{Error, Failure, Result};
 use crate::model::Metadata;
 use crate::part::{PartInfo, Signal};
@@ -15,7 +16,9 @@ use crate::row;
 use crate::vfs::{Vfs, read_all};
 
 /// The last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"TRFMANI\x01";
+const MAGIC: &[u8; 8] = b"TRFMANI\x02";
+/// Without deletions and without what is thinned.
+const VERSION_1: u8 = 1;
 const NAME: &str = "manifest";
 const NAME_NEW: &str = "manifest.new";
 const BYTES_MAX: u64 = 256 << 20;
@@ -29,6 +32,8 @@ pub(crate) struct Manifest {
     pub(crate) next_part: u64,
     pub(crate) parts: Vec<PartInfo>,
     pub(crate) families: BTreeMap<String, Metadata>,
+    /// Decided and not done yet.
+    pub(crate) deletions: Vec<Pending>,
 }
 
 impl Manifest {
@@ -53,10 +58,10 @@ impl Manifest {
         if magic[..7] != MAGIC[..7] {
             return Err(corrupt("it does not begin as a manifest does"));
         }
-        if magic[7] != MAGIC[7] {
+        if magic[7] != MAGIC[7] && magic[7] != VERSION_1 {
             return Err(Error::unknown_version(&path, u32::from(magic[7]), u32::from(MAGIC[7])));
         }
-        Manifest::decode(body).map(Some).ok_or_else(|| corrupt("it is malformed"))
+        Manifest::decode(body, magic[7]).map(Some).ok_or_else(|| corrupt("it is malformed"))
     }
 
     /// Replaces the manifest; durable when this returns. [`Failure::Refused`] means that
@@ -98,6 +103,7 @@ impl Manifest {
             put_varint(out, part.bytes);
             put_signed(out, part.min_ns);
             put_signed(out, part.max_ns);
+            out.push(u8::from(part.thinned));
         }
         put_varint(out, self.families.len() as u64);
         for (name, known) in &self.families {
@@ -106,9 +112,11 @@ impl Manifest {
             put_bytes(out, known.unit.as_bytes());
             put_bytes(out, known.help.as_bytes());
         }
+        put_varint(out, self.deletions.len() as u64);
+        self.deletions.iter().for_each(|pending| pending.put(out));
     }
 
-    fn decode(body: &[u8]) -> Option<Self> {
+    fn decode(body: &[u8], version: u8) -> Option<Self> {
         let mut r = Reader::new(body);
         let mut manifest =
             Manifest { flushed: r.varint()?, next_part: r.varint()?, ..Manifest::default() };
@@ -123,6 +131,7 @@ impl Manifest {
                 bytes: r.varint()?,
                 min_ns: r.signed()?,
                 max_ns: r.signed()?,
+                thinned: version > VERSION_1 && r.u8()? != 0,
             });
         }
         for _ in 0..r.count(4)? {
@@ -130,6 +139,11 @@ impl Manifest {
             let kind = row::metric_kind(r.u8()?)?;
             let known = Metadata { kind, unit: r.str()?.to_owned(), help: r.str()?.to_owned() };
             manifest.families.insert(name, known);
+        }
+        if version > VERSION_1 {
+            for _ in 0..r.count(4)? {
+                manifest.deletions.push(Pending::read(&mut r)?);
+            }
         }
         r.is_empty().then_some(manifest)
     }

@@ -21,6 +21,7 @@ use crate::vfs::{Append, ReadAt, Vfs};
 pub(crate) mod logs;
 pub(crate) mod merge;
 pub(crate) mod metrics;
+pub(crate) mod prune;
 mod set;
 pub(crate) mod spans;
 mod tables;
@@ -75,6 +76,8 @@ pub(crate) struct PartInfo {
     /// Bounds of the rows' times in Unix nanoseconds.
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
+    /// Its time has come, and only the traces that matter were kept.
+    pub(crate) thinned: bool,
 }
 
 impl PartInfo {

@@ -33,6 +33,24 @@ pub(crate) fn take(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
     vfs.sync_dir(store)
 }
 
+/// Puts a second name of a file of the store's directory into its quarantine, for when
+/// the first one goes.
+pub(crate) fn keep(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
+    let store = path.parent().and_then(Path::parent);
+    let (Some(store), Some(name)) = (store, path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let aside = dir(store);
+    vfs.create_dir(&aside)?;
+    match vfs.link(path, &aside.join(name)) {
+        // It is there already, from a try that failed later; or it is gone altogether.
+        Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
+        linked => linked?,
+    }
+    vfs.sync_dir(&aside)?;
+    vfs.sync_dir(store)
+}
+
 /// The names of the files in quarantine, sorted; durable there when this returns.
 pub(crate) fn files(vfs: &dyn Vfs, store: &Path) -> io::Result<Vec<String>> {
     let aside = dir(store);

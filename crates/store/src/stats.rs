@@ -17,6 +17,19 @@ pub struct SignalStats {
     pub parts: u64,
     /// Items dropped by retention since start.
     pub expired: u64,
+    /// Items taken out of parts by deletion, or by thinning traces, since start.
+    pub deleted: u64,
+}
+
+/// How much a deletion has taken away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Samples.
+    pub samples: u64,
+    /// Log records.
+    pub logs: u64,
+    /// Spans.
+    pub spans: u64,
 }
 
 /// A snapshot of the store's counters.

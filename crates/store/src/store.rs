@@ -19,6 +19,7 @@ use crate::vfs::{Disk, Lock, Memory, Vfs};
 use crate::wal::PAYLOAD_BYTES_MAX;
 
 mod commit;
+mod delete;
 mod flush;
 mod merge;
 mod open;
@@ -104,6 +105,7 @@ struct Counters {
     /// Samples, log records, spans.
     appended: [AtomicU64; 3],
     expired: [AtomicU64; 3],
+    deleted: [AtomicU64; 3],
     replayed: AtomicU64,
     wal_cut_bytes: AtomicU64,
     quarantined_files: AtomicU64,
@@ -205,6 +207,8 @@ impl Store {
             self.flush_if_due(&mut maintenance, now_ns)?;
             expired?;
         }
+        self.resume_deletions()?;
+        self.thin_traces(now_ns)?;
         self.merge_some()?;
         self.close_idle_files();
         Ok(())
@@ -238,6 +242,7 @@ impl Store {
         let mut signals = [SignalStats::default(); 3];
         for (i, signal) in signals.iter_mut().enumerate() {
             signal.appended = self.counters.appended[i].load(Relaxed);
+            signal.deleted = self.counters.deleted[i].load(Relaxed);
             signal.expired = self.counters.expired[i].load(Relaxed);
         }
         for file in view.parts.files() {

@@ -40,6 +40,10 @@ pub(crate) trait Vfs: Debug + Send + Sync {
     /// Renames a file over another. Durable after [`sync_dir`](Self::sync_dir).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, or copies it where that cannot be; the content of a copy
+    /// is durable. Durable after [`sync_dir`](Self::sync_dir).
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file. Durable after [`sync_dir`](Self::sync_dir).
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -168,6 +168,8 @@ fn store(page: &mut Page, stats: &Stats) {
     page.per_signal("trefoil_appended_items_total", "counter", help, |s| of(s).appended);
     let help = "Items dropped by retention.";
     page.per_signal("trefoil_expired_items_total", "counter", help, |s| of(s).expired);
+    let help = "Items deleted on request, and spans of traces that did not matter.";
+    page.per_signal("trefoil_deleted_items_total", "counter", help, |s| of(s).deleted);
     page.single("trefoil_head_series", "gauge", "Metric series in memory.", stats.series);
     page.single("trefoil_head_streams", "gauge", "Log streams in memory.", stats.streams);
     let help = "Bytes of the write-ahead log on disk.";

@@ -65,6 +65,11 @@ impl Owners {
         self.resources.get(usize::try_from(index).ok()?).map(|(decoded, _)| decoded)
     }
 
+    /// For each resource whether it satisfies a condition.
+    pub(crate) fn matching(&self, condition: impl Fn(&Resource<'static>) -> bool) -> Vec<bool> {
+        self.resources.iter().map(|(decoded, _)| condition(decoded)).collect()
+    }
+
     pub(crate) fn scope(&self, index: u64) -> Option<&Arc<Scope<'static>>> {
         self.scopes.get(usize::try_from(index).ok()?).map(|(decoded, _)| decoded)
     }

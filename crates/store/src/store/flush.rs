@@ -246,6 +246,7 @@ impl Flush<'_> {
             bytes: 0,
             min_ns: 0,
             max_ns: 0,
+            thinned: false,
         };
         *self.next_part += 1;
         self.written.push(info);

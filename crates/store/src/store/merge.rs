@@ -41,13 +41,19 @@ impl Store {
     /// The run of parts that gains most. Only neighbours in the order of appends are
     /// merged: else it would not be known any more which of two samples is the later one.
     fn plan(&self, growth_min: f64) -> Option<Vec<PartInfo>> {
+        if !hold(&self.maintenance).manifest.deletions.is_empty() {
+            return None;
+        }
         let damaged = self.damaged_parts();
         let mut parts = hold(&self.maintenance).manifest.parts.clone();
         parts.sort_by_key(|p| (p.signal, p.day, p.last_number));
         let mut best: Option<(f64, Vec<PartInfo>)> = None;
         for partition in parts.chunk_by(|a, b| (a.signal, a.day) == (b.signal, b.day)) {
-            for run in partition.split(|part| damaged.contains(&part.id)) {
-                if let Some((growth, window)) = best_window(run, self.limits.merge_rows_max)
+            let whole = partition.split(|part| damaged.contains(&part.id));
+            // What is thinned stays so: who knows why its traces were kept.
+            for run in whole.flat_map(|run| run.chunk_by(|a, b| a.thinned == b.thinned)) {
+                if let Some((growth, window)) =
+                    best_window(run, self.limits.merge_rows_max, self.part_bytes_max(run))
                     && growth >= growth_min
                     && best.as_ref().is_none_or(|(known, _)| growth > *known)
                 {
@@ -58,8 +64,20 @@ impl Store {
         best.map(|(_, window)| window)
     }
 
+    /// A signal that may have so many bytes loses them in parts: they must not be large
+    /// beside it.
+    fn part_bytes_max(&self, run: &[PartInfo]) -> u64 {
+        let limits = &self.settings.retention_bytes;
+        let limit = run.first().and_then(|part| match part.signal {
+            Signal::Metrics => limits.metrics,
+            Signal::Logs => limits.logs,
+            Signal::Traces => limits.traces,
+        });
+        limit.map_or(BYTES_MAX, |limit| BYTES_MAX.min(limit / 8))
+    }
+
     /// Parts with a damaged block stay as they are: a merge would make the loss final.
-    fn damaged_parts(&self) -> Vec<u64> {
+    pub(super) fn damaged_parts(&self) -> Vec<u64> {
         let view = hold(&self.view);
         let readable: Vec<u64> =
             view.parts.files().filter(|f| !f.is_damaged()).map(|f| f.info.id).collect();
@@ -146,7 +164,7 @@ impl Store {
 }
 
 /// The neighbours whose sum is largest beside the largest of them.
-fn best_window(run: &[PartInfo], rows_max: u64) -> Option<(f64, &[PartInfo])> {
+fn best_window(run: &[PartInfo], rows_max: u64, bytes_max: u64) -> Option<(f64, &[PartInfo])> {
     let mut best: Option<(f64, &[PartInfo])> = None;
     for from in 0..run.len() {
         let (mut bytes, mut rows, mut largest) = (0u64, 0u64, 1u64);
@@ -154,7 +172,7 @@ fn best_window(run: &[PartInfo], rows_max: u64) -> Option<(f64, &[PartInfo])> {
             bytes += run[to].bytes;
             rows += run[to].rows;
             largest = largest.max(run[to].bytes);
-            if bytes > BYTES_MAX || (run[to].signal != Signal::Metrics && rows > rows_max) {
+            if bytes > bytes_max || (run[to].signal != Signal::Metrics && rows > rows_max) {
                 break;
             }
             let growth = bytes as f64 / largest as f64;

@@ -1,6 +1,7 @@
 //! Files in memory, for the store that keeps nothing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +62,17 @@ impl Vfs for Memory {
         let bytes = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.insert(to.to_owned(), bytes);
         Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let bytes = self.find(from)?;
+        match hold(&self.files).entry(to.to_owned()) {
+            Entry::Occupied(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Entry::Vacant(place) => {
+                place.insert(bytes);
+                Ok(())
+            }
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -21,7 +21,7 @@ const MS: i64 = 1_780_000_000_000;
 const NS: u64 = 1_780_000_000_000_000_000;
 
 /// Every version that was ever released.
-const VERSIONS: [&str; 1] = ["v1"];
+const VERSIONS: [&str; 2] = ["v1", "v2"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")

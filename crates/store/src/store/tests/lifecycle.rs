@@ -1,7 +1,5 @@
 //! Flushing, merging, retention, damage and limits, on a file system that works.
 
-use std::time::Duration;
-
 use super::*;
 
 fn model(ids: impl IntoIterator<Item = u64>) -> Model {
@@ -97,34 +95,6 @@ fn the_later_of_two_equal_samples_wins_wherever_they_are() {
     }
     store.merge().unwrap();
     assert_eq!(read(), [20.0]);
-}
-
-#[test]
-fn s12_what_is_older_than_its_retention_is_hidden_and_then_dropped() {
-    let day = Duration::from_secs(86_400);
-    let retention = Retention { metrics: None, logs: Some(day), traces: Some(2 * day) };
-    let settings = Settings { retention, ..Settings::default() };
-    let store = open::open(Arc::new(Faulty::new(1)), dir(), settings).unwrap();
-    store.append(&numbered(1)).unwrap();
-    // Logs of the first day have expired a second after the second day began.
-    let now = START_NS + DAY_NS + 1_000_000_000;
-    for flushed in [false, true] {
-        if flushed {
-            store.flush().unwrap();
-        }
-        store.maintain(now).unwrap();
-        let found = find(&store.snapshot());
-        assert_eq!(found.logs.keys().collect::<Vec<_>>(), [&(1, 1)]);
-        assert_eq!(found.spans.len(), 2);
-        assert_eq!(found.samples.len(), 2);
-    }
-    assert_eq!(store.stats().logs.parts, 1, "the first day's part is gone");
-    assert_eq!(store.stats().logs.expired, 1);
-    store.maintain(START_NS + 10 * DAY_NS).unwrap();
-    let stats = store.stats();
-    assert_eq!([stats.metrics.parts, stats.logs.parts, stats.traces.parts], [2, 0, 0]);
-    let found = find(&store.snapshot());
-    assert_eq!((found.samples.len(), found.logs.len(), found.spans.len()), (2, 0, 0));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
+use crate::Deletion;
 use crate::part::Signal;
 use crate::vfs::faulty::Mistake;
 
@@ -21,7 +22,9 @@ use model::{Fate, FindError, Found, Model, Row, batch_of, find, time_of};
 
 const STEPS: u32 = 30;
 /// What the test command runs; development has run far more.
-const SEEDS: Range<u64> = 1..2001;
+const SEEDS: Range<u64> = 1..4001;
+/// No more seeds are begun after this time, unless the environment asks for them.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 struct Sim {
     random: u64,
@@ -93,7 +96,7 @@ impl Sim {
     }
 
     fn step(&mut self) -> Step {
-        match self.below(20) {
+        match self.below(21) {
             0..=6 => self.append(),
             7 | 8 => self.maintain(),
             9 => self.flush(),
@@ -104,6 +107,7 @@ impl Sim {
             14 => self.kill()?,
             15 => self.power_cut()?,
             16 if self.below(4) == 0 => self.rot(),
+            17 => self.delete(),
             _ => self.arm(),
         }
         Ok(())
@@ -171,6 +175,25 @@ impl Sim {
     fn merge(&mut self) {
         let done = self.store.as_ref().map(Store::merge);
         self.tell(format!("merge: {done:?}"));
+    }
+
+    fn delete(&mut self) {
+        let start_ns = self.now_ns.div_euclid(DAY_NS) * DAY_NS;
+        let range = match self.below(2) {
+            0 => TimeRange { start_ns, end_ns: start_ns + DAY_NS - 1 },
+            _ => TimeRange { start_ns: START_NS, end_ns: i64::MAX },
+        };
+        if range.contains(START_NS - DAY_NS) {
+            return;
+        }
+        let service = ["odd", "even"][self.below(2) as usize].to_owned();
+        let [metrics, logs, traces] = [(); 3].map(|()| self.below(3) > 0);
+        let attribute = (self.below(4) > 0).then(|| ("service.name".to_owned(), service));
+        let deletion = Deletion { metrics, logs, traces, attribute, range };
+        let Some(store) = &self.store else { return };
+        let done = store.delete(&deletion);
+        self.model.delete(&deletion, done.is_ok());
+        self.tell(format!("delete {deletion:?}: {done:?}"));
     }
 
     /// Mostly the clock goes on; sometimes it jumps, also back.
@@ -361,17 +384,20 @@ fn run(seed: u64, mistake: Option<Mistake>) -> (Sim, Step) {
 #[test]
 fn simulation_of_everything_that_can_go_wrong() {
     let seeds = seeds(SEEDS);
+    let started = std::time::Instant::now();
+    let over_time = || seeds == SEEDS && started.elapsed() > PATIENCE;
     let one = seeds.end - seeds.start == 1;
     let next = AtomicU64::new(seeds.start);
-    let (over, rotten) = (AtomicU64::new(0), AtomicU64::new(0));
+    let [done_seeds, over, rotten] = [(); 3].map(|()| AtomicU64::new(0));
     let failed = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Relaxed);
-            if seed >= seeds.end || !hold(&failed).is_empty() {
+            if seed >= seeds.end || !hold(&failed).is_empty() || over_time() {
                 return;
             }
             let (sim, done) = run(seed, None);
+            done_seeds.fetch_add(1, Relaxed);
             over.fetch_add(u64::from(sim.over), Relaxed);
             rotten.fetch_add(u64::from(sim.model.rotten), Relaxed);
             if one {
@@ -388,8 +414,9 @@ fn simulation_of_everything_that_can_go_wrong() {
         let command = "cargo test -p trefoil-store simulation_of";
         panic!("{}\n{why}\nagain: TREFOIL_SEED={seed} {command}", story.join("\n"));
     }
-    let count = seeds.end - seeds.start;
-    eprintln!("{count} seeds, {rotten:?} with rot, {over:?} of them ended by it");
+    let [count, rotten, over] = [&done_seeds, &rotten, &over].map(|n| n.load(Relaxed));
+    assert!(count > 0);
+    eprintln!("{count} seeds, {rotten} with rot, {over} of them ended by it");
 }
 
 /// Controls: a store with a known mistake in it is caught.

@@ -12,7 +12,7 @@ use crate::model::{
 use crate::part::Signal;
 use crate::snapshot::{LogScan, Order, Samples, Snapshot, SpanScan, TimeRange};
 use crate::tally::Tally;
-use crate::{Batch, Error, SpanFilter};
+use crate::{Batch, Deletion, Error, SpanFilter};
 
 /// A row of a batch; all of its content follows from these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,8 @@ pub(super) struct Row {
 const SLOTS: u64 = 4;
 
 fn slot_ms(id: u64) -> i64 {
-    START_NS / 1_000_000 + (id % SLOTS) as i64 * 1000
+    // On a day of its own, which no deletion is for.
+    (START_NS - DAY_NS) / 1_000_000 + (id % SLOTS) as i64 * 1000
 }
 
 fn trace_id(row: Row) -> [u8; 16] {
@@ -73,7 +74,8 @@ pub(super) fn batch_of(id: u64, rows: &[Row]) -> Batch {
     for &row in rows {
         match row.signal {
             Signal::Metrics => {
-                let labels = Labels::from_pairs([("__name__", "m"), ("n", &(id % 5).to_string())]);
+                // A series has one owner: those of odd batches are not those of even ones.
+                let labels = Labels::from_pairs([("__name__", "m"), ("n", &(id % 6).to_string())]);
                 let series = batch.series(resource, scope, &labels);
                 let value = SampleValue::Float((row.id * 1000 + row.n) as f64);
                 let time_ms = row.time_ns / 1_000_000;
@@ -114,6 +116,9 @@ pub(super) struct Model {
     /// The store may report damage though no file rots: a group was torn in the middle,
     /// or the disk has dropped what it could not write.
     pub(super) may_complain: bool,
+    /// Rows that were deleted, and rows that may have been.
+    pub(super) deleted: BTreeSet<Row>,
+    pub(super) maybe_deleted: BTreeSet<Row>,
 }
 
 /// What a snapshot shows.
@@ -133,6 +138,8 @@ impl Model {
             expired_ns: [i64::MIN; 3],
             rotten: false,
             may_complain: false,
+            deleted: BTreeSet::new(),
+            maybe_deleted: BTreeSet::new(),
         }
     }
 
@@ -170,6 +177,9 @@ impl Model {
             }
             if *times != 1 {
                 return Err(format!("{row:?} is there {times} times"));
+            }
+            if self.deleted.contains(row) {
+                return Err(format!("{row:?} was deleted and is shown"));
             }
             if row.time_ns < self.expired_ns[row.signal as usize] {
                 return Err(format!("{row:?} has expired and is shown"));
@@ -221,6 +231,21 @@ impl Model {
 
     fn lasts(&self, row: &Row) -> bool {
         row.time_ns >= self.may_expire_ns[row.signal as usize]
+            && !self.deleted.contains(row)
+            && !self.maybe_deleted.contains(row)
+    }
+
+    /// Notes a deletion; the store has said whether it is done.
+    pub(super) fn delete(&mut self, deletion: &Deletion, done: bool) {
+        let odd = deletion.attribute.as_ref().map(|(_, service)| service == "odd");
+        let rows = self.batches.values().flat_map(|(_, rows)| rows);
+        let meant = rows.filter(|row| {
+            odd.is_none_or(|odd| odd != row.id.is_multiple_of(2))
+                && deletion.concerns_signal(row.signal)
+                && deletion.range.contains(row.time_ns)
+        });
+        let meant: Vec<Row> = meant.copied().collect();
+        if done { self.deleted.extend(meant) } else { self.maybe_deleted.extend(meant) }
     }
 
     /// Decides what was uncertain, now that the store has been opened anew.
@@ -228,13 +253,17 @@ impl Model {
         if self.rotten || self.may_complain {
             return;
         }
-        let may_expire_ns = self.may_expire_ns;
-        for (fate, rows) in self.batches.values_mut().filter(|(f, _)| *f == Fate::Uncertain) {
-            let lasting = |row: &&Row| row.time_ns >= may_expire_ns[row.signal as usize];
+        let mut decided = Vec::new();
+        for (id, (_, rows)) in self.batches.iter().filter(|(_, (f, _))| *f == Fate::Uncertain) {
             // Of a batch that has expired nothing can be told.
-            if let Some(row) = rows.iter().find(lasting) {
+            if let Some(row) = rows.iter().find(|row| self.lasts(row)) {
                 let here = found.rows.contains_key(row);
-                *fate = if here { Fate::Acknowledged } else { Fate::Refused };
+                decided.push((*id, if here { Fate::Acknowledged } else { Fate::Refused }));
+            }
+        }
+        for (id, fate) in decided {
+            if let Some(batch) = self.batches.get_mut(&id) {
+                batch.0 = fate;
             }
         }
     }
@@ -294,7 +323,7 @@ fn samples(snapshot: &Snapshot, tally: &Tally, found: &mut Found) -> Result<(), 
                 continue;
             }
             let (id, n) = (value / 1000, value % 1000);
-            if series.labels.get("n") != Some(&(id % 5).to_string()) {
+            if series.labels.get("n") != Some(&(id % 6).to_string()) {
                 return Err(FindError::Wrong(format!("sample {value} in {:?}", series.labels)));
             }
             let row = Row { signal: Signal::Metrics, id, n, time_ns: ms * 1_000_000 };
