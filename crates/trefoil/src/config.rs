@@ -9,6 +9,8 @@ mod document;
 mod draft;
 mod endpoint;
 mod environment;
+#[cfg(feature = "config-file")]
+mod file;
 mod finish;
 mod parse;
 mod prefix;
@@ -138,10 +140,32 @@ fn apply_changes(
     }
 }
 
+/// Lays a file's settings over the draft, if there is one that can be read. By the
+/// specification it then stands in place of the standard variables, all of them.
+#[cfg(feature = "config-file")]
+fn from_file(draft: &mut Draft, environment: &mut Environment<'_>) -> bool {
+    let named = CONFIG_FILE.iter().find_map(|name| Some((*name, environment.get(name)?)));
+    let Some((variable, path)) = named else { return false };
+    if let Err(problem) = file::apply(draft, environment, path) {
+        let problem = format!("{problem}; the file is ignored and the other variables count");
+        environment.warn(variable, path, &problem);
+        return false;
+    }
+    let ignored = environment.beginning_with("OTEL_");
+    let names = ignored.iter().map(|(name, _)| format!("OTEL_{name}"));
+    let names = names.filter(|name| standard::is_standard(name)).collect::<Vec<_>>();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        environment.note(format!("{variable} is set, so these are ignored: {names}"));
+    }
+    true
+}
+
+#[cfg(not(feature = "config-file"))]
 fn from_file(_draft: &mut Draft, environment: &mut Environment<'_>) -> bool {
     for variable in CONFIG_FILE {
         if let Some(path) = environment.get(variable) {
-            let problem = "is not read yet; the other variables count";
+            let problem = "needs the feature config-file of trefoil; the other variables count";
             environment.warn(variable, path, problem);
         }
     }

@@ -270,6 +270,12 @@ impl SignalDraft {
         }
     }
 
+    /// What a file's exporter is made of.
+    #[cfg(feature = "config-file")]
+    pub(crate) fn unset() -> SignalDraft {
+        SignalDraft::new(Duration::ZERO)
+    }
+
     /// Adds an exporter; the first of a layer replaces those of weaker layers.
     pub(crate) fn choose(&mut self, choice: Choice, source: &Source) {
         if self.exporters.source.layer != source.layer {

@@ -157,7 +157,7 @@ fn exporters(draft: &Draft, signal: Signal, own: &SignalDraft) -> Vec<ExporterSe
     own.exporters.value.iter().map(built).collect()
 }
 
-fn otlp(signal: Signal, own: &SignalDraft) -> OtlpSettings {
+pub(super) fn otlp(signal: Signal, own: &SignalDraft) -> OtlpSettings {
     let (protocol, endpoint) = url(&own.otlp, signal);
     OtlpSettings {
         protocol,

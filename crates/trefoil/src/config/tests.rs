@@ -1,6 +1,8 @@
 //! Tables: variables in, settings out.
 
 mod document;
+#[cfg(feature = "config-file")]
+mod file;
 mod layers;
 mod prefix;
 mod standard;
