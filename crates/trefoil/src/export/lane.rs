@@ -267,12 +267,15 @@ impl Lane {
                 if after.is_none() || again >= end {
                     return End::Stopped;
                 }
-            } else if again >= until {
-                return End::OutOfTime;
             }
+            // Also when there is no time for another try: it is not to be used up at once.
             tokio::select! {
-                () = tokio::time::sleep_until(again) => {}
-                () = self.hurry.notified(), if after.is_none() => {}
+                () = tokio::time::sleep_until(again.min(until)) => {}
+                () = self.hurry.notified(), if after.is_none() => continue,
+                () = self.ending() => return End::Stopped,
+            }
+            if Instant::now() >= until {
+                return End::OutOfTime;
             }
         }
     }
@@ -286,8 +289,13 @@ impl Lane {
                 let why = "no answer in time".to_owned();
                 Err(Failure::Retry { why, after: None })
             })),
-            () = self.around.ending.expired(|| self.known.is_failing()) => Try::Stopped,
+            () = self.ending() => Try::Stopped,
         }
+    }
+
+    /// Waits until the process ends and there is no more time for this exporter.
+    async fn ending(&self) {
+        self.around.ending.expired(|| self.known.is_failing()).await;
     }
 
     fn accepted(&self, accepted: Accepted) -> End {
