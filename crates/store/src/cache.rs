@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::part::logs::LogBlock;
 use crate::part::metrics::SeriesBlock;
-use crate::part::spans::SpanBlock;
+use crate::part::spans::{SpanAttributes, SpanBlock, SpanDetails, TracePage};
 
 /// A block of a part: the part's id and the block's place in the file.
 pub(crate) type Key = (u64, u64);
@@ -17,6 +17,9 @@ pub(crate) enum Cached {
     Bytes(Arc<Vec<u8>>),
     Log(Arc<LogBlock>),
     Span(Arc<SpanBlock>),
+    SpanAttributes(Arc<SpanAttributes>),
+    SpanDetails(Arc<SpanDetails>),
+    TracePage(Arc<TracePage>),
 }
 
 impl Cached {
@@ -26,6 +29,9 @@ impl Cached {
             Cached::Bytes(bytes) => bytes.len(),
             Cached::Log(block) => block.byte_len(),
             Cached::Span(block) => block.byte_len(),
+            Cached::SpanAttributes(attributes) => attributes.byte_len(),
+            Cached::SpanDetails(details) => details.byte_len(),
+            Cached::TracePage(page) => page.byte_len(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::bytes::Reader;
 use crate::intern::Interner;
 use crate::labels::Labels;
-use crate::model::{LogRecord, Metadata, Resource, Scope, Span};
+use crate::model::{LogRecord, Metadata, Resource, Scope, Span, TraceId};
 use crate::payload::{Payload, each_exemplar, each_metadata, each_sample};
 use crate::row;
 
@@ -186,6 +186,11 @@ impl Tables {
     /// A span by its place.
     pub(crate) fn span(&self, row: &RowRef) -> Option<Span<'_>> {
         row::span(&mut Reader::new(self.bytes_of(row)?))
+    }
+
+    /// A span's trace by its place.
+    pub(crate) fn trace_of(&self, row: &RowRef) -> Option<TraceId> {
+        row::span_front(self.bytes_of(row)?).map(|(_, trace)| trace)
     }
 
     /// A span's name by its place.

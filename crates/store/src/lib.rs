@@ -47,7 +47,7 @@ pub use filter::{Compare, Field, LineFilter, SpanFilter};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
-pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanScan, TimeRange};
+pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, TimeRange};
 pub use stats::{Deleted, SignalStats, Stats};
 pub use store::Store;
 pub use tally::Tally;

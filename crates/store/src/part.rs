@@ -7,6 +7,7 @@
 //! where the footer is. `docs/format/part.md` has the bytes.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -31,8 +32,8 @@ pub(crate) use set::PartSet;
 pub(crate) use tables::Owner;
 pub(crate) use trace_index::blocks_of;
 
-/// The last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"TRFPART\x01";
+/// The last byte is the version of the format: the newest, which is written. Older ones are read.
+const MAGIC: &[u8; 8] = b"TRFPART\x02";
 const TRAILER_LEN: usize = 40;
 /// The most a block may decompress to: one row can be as large as a batch.
 const BLOCK_RAW_MAX: u64 = 160 << 20;
@@ -138,36 +139,55 @@ impl BlockRef {
 }
 
 /// Writes a part file. Nothing refers to it before [`finish`](Self::finish) has synced it.
-#[derive(Debug)]
 pub(crate) struct PartWriter {
     file: Box<dyn Append>,
     path: PathBuf,
     buffer: Vec<u8>,
     /// Bytes written, the buffer included.
     offset: u64,
-    level: i32,
+    /// Kept from block to block: to make its tables takes longer than a small block.
+    zstd: zstd::bulk::Compressor<'static>,
+}
+
+impl fmt::Debug for PartWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartWriter").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl PartWriter {
     pub(crate) fn create(vfs: &dyn Vfs, path: &Path, level: i32) -> Result<Self> {
         let file = vfs.create(path).map_err(|e| Error::io("create", path, e))?;
         let buffer = MAGIC.to_vec();
-        Ok(PartWriter { file, path: path.to_owned(), buffer, offset: 8, level })
+        let zstd = zstd::bulk::Compressor::new(level);
+        let zstd = zstd.map_err(|e| Error::io("compress a block of", path, e))?;
+        Ok(PartWriter { file, path: path.to_owned(), buffer, offset: 8, zstd })
     }
 
     /// Compresses and appends a block.
     pub(crate) fn block(&mut self, raw: &[u8]) -> Result<BlockRef> {
-        let too_large = || Error::LimitExceeded { what: "bytes of a block", limit: BLOCK_RAW_MAX };
         if raw.len() as u64 > BLOCK_RAW_MAX {
-            return Err(too_large());
+            return Err(Error::LimitExceeded { what: "bytes of a block", limit: BLOCK_RAW_MAX });
         }
-        let packed = zstd::bulk::compress(raw, self.level)
-            .map_err(|e| Error::io("compress a block of", &self.path, e))?;
+        let packed =
+            self.zstd.compress(raw).map_err(|e| Error::io("compress a block of", &self.path, e))?;
         let stored = if packed.len() < raw.len() { &packed[..] } else { raw };
+        self.store(stored, raw.len())
+    }
+
+    /// Appends a block as it is: for what does not compress.
+    pub(crate) fn raw_block(&mut self, raw: &[u8]) -> Result<BlockRef> {
+        if raw.len() as u64 > BLOCK_RAW_MAX {
+            return Err(Error::LimitExceeded { what: "bytes of a block", limit: BLOCK_RAW_MAX });
+        }
+        self.store(raw, raw.len())
+    }
+
+    fn store(&mut self, stored: &[u8], raw_len: usize) -> Result<BlockRef> {
         let block = BlockRef {
             offset: self.offset,
             stored: stored.len() as u32,
-            raw: raw.len() as u32,
+            raw: raw_len as u32,
             checksum: xxh3_64(stored),
         };
         self.buffer.extend_from_slice(stored);
@@ -187,7 +207,9 @@ impl PartWriter {
     /// Appends footer and trailer and syncs; returns the file's length.
     pub(crate) fn finish(mut self, footer: &[u8]) -> Result<u64> {
         let at = self.offset;
-        let packed = zstd::bulk::compress(footer, self.level)
+        let packed = self
+            .zstd
+            .compress(footer)
             .map_err(|e| Error::io("compress the footer of", &self.path, e))?;
         self.buffer.extend_from_slice(&packed);
         let mut trailer = Vec::with_capacity(TRAILER_LEN);
@@ -215,6 +237,8 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) struct PartFile {
     pub(crate) info: PartInfo,
+    /// Of the format it is written in.
+    pub(crate) version: u8,
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     /// Opened when needed; closed again when too many are open.
@@ -238,11 +262,12 @@ impl PartFile {
         damage: Arc<Damage>,
     ) -> Result<(PartFile, Vec<u8>)> {
         let path = dir.join(info.file_name());
-        let footer = read_footer(&*vfs, &path)?;
+        let (version, footer) = read_footer(&*vfs, &path)?;
         let file = Mutex::new(None);
         let doomed = AtomicBool::new(false);
         let set_aside = Mutex::default();
-        Ok((PartFile { info, vfs, path, file, doomed, damage, set_aside }, footer))
+        let file = PartFile { info, version, vfs, path, file, doomed, damage, set_aside };
+        Ok((file, footer))
     }
 
     /// The error for a part whose content makes no sense although its checksum holds.
@@ -326,7 +351,8 @@ fn unpack(stored: &[u8], raw_len: u64) -> Option<Vec<u8>> {
     (raw.len() as u64 == raw_len).then_some(raw)
 }
 
-fn read_footer(vfs: &dyn Vfs, path: &Path) -> Result<Vec<u8>> {
+/// The version of the format, and the footer's bytes.
+fn read_footer(vfs: &dyn Vfs, path: &Path) -> Result<(u8, Vec<u8>)> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Error::Corrupt {
             path: path.to_owned(),
@@ -342,7 +368,7 @@ fn read_footer(vfs: &dyn Vfs, path: &Path) -> Result<Vec<u8>> {
     if magic[..7] != MAGIC[..7] {
         return Err(corrupt("it does not begin as a part does"));
     }
-    if magic[7] != MAGIC[7] {
+    if magic[7] == 0 || magic[7] > MAGIC[7] {
         return Err(Error::unknown_version(path, u32::from(magic[7]), u32::from(MAGIC[7])));
     }
     let trailer_at = len.checked_sub(TRAILER_LEN as u64).ok_or_else(|| corrupt("it is cut off"))?;
@@ -362,5 +388,6 @@ fn read_footer(vfs: &dyn Vfs, path: &Path) -> Result<Vec<u8>> {
     if xxh3_64(&stored) != checksum {
         return Err(corrupt("the footer's checksum does not hold"));
     }
-    unpack(&stored, raw_len).ok_or_else(|| corrupt("the footer does not decompress"))
+    let footer = unpack(&stored, raw_len);
+    Ok((magic[7], footer.ok_or_else(|| corrupt("the footer does not decompress"))?))
 }

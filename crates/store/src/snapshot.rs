@@ -139,6 +139,25 @@ pub struct SpanScan<'a> {
     pub order: Order,
 }
 
+/// What a scan fills in of a span besides name, kind, status, times, resource and scope. What
+/// is left out is empty, and need not be read from the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanColumns {
+    /// Trace, span and parent id.
+    pub ids: bool,
+    /// Attributes of the span.
+    pub attributes: bool,
+    /// Events and links.
+    pub details: bool,
+}
+
+impl SpanColumns {
+    /// Whole spans.
+    pub const ALL: SpanColumns = SpanColumns { ids: true, attributes: true, details: true };
+    /// Nothing more.
+    pub const NONE: SpanColumns = SpanColumns { ids: false, attributes: false, details: false };
+}
+
 /// An immutable view of the store. Cheap to take; holds what it needs alive.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -295,6 +314,20 @@ impl Snapshot {
         tally: &Tally,
         visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        spans::scan(self, scan, tally, visit)
+        spans::scan(self, scan, SpanColumns::ALL, tally, visit)
+    }
+
+    /// The same with less of each span; spans of the head come whole.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn spans_with(
+        &self,
+        scan: &SpanScan<'_>,
+        columns: SpanColumns,
+        tally: &Tally,
+        visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        spans::scan(self, scan, columns, tally, visit)
     }
 }

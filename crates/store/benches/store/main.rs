@@ -5,16 +5,17 @@
 //! a (stopped) store instead.
 #![allow(clippy::print_stdout, reason = "a benchmark talks on its streams")]
 
+mod clock;
 mod data;
 mod memory;
 mod questions;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use clock::Clock;
 use trefoil_store::{Batch, Settings, SignalStats, Store};
 
-/// `--items N` of each signal, `--curve` for ten times and a hundred times as many,
+/// `--items N` of each signal, `--no-zstd` without the comparison, `--curve` for ten times and a hundred times as many,
 /// `--series` for memory by active series, `--from DIR`, `--only SIGNAL`.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -28,10 +29,11 @@ fn main() {
     let items: u64 = option("--items").map_or(200_000, |n| n.parse().expect("--items N"));
     let only = option("--only");
     let wanted = |signal: &str| only.is_none_or(|only| only == signal);
+    let beside_zstd = option("--no-zstd").is_none();
     if let Some(dir) = option("--from") {
         let stored = open(Path::new(dir));
         for load in data::of_store(&stored).into_iter().filter(|load| wanted(load.signal)) {
-            measure(&load);
+            measure(&load, beside_zstd);
         }
         return;
     }
@@ -40,7 +42,7 @@ fn main() {
         let items = items * size;
         for load in [data::spans(items), data::lines(items), data::samples(items)] {
             if wanted(load.signal) {
-                measure(&load);
+                measure(&load, beside_zstd);
             }
         }
     }
@@ -91,7 +93,7 @@ impl Drop for Folder {
 }
 
 /// Takes a load through the store: append, flush, merge, questions.
-fn measure(load: &Load) {
+fn measure(load: &Load, beside_zstd: bool) {
     let Load { signal, item, items, batches } = load;
     let folder = Folder::new(signal);
     let store = open(&folder.0);
@@ -105,24 +107,24 @@ fn measure(load: &Load) {
     let mut wal_bytes = 0;
     let mut raw = Vec::new();
     for batches in batches.chunks(group) {
-        let begin = Instant::now();
+        let begin = Clock::start();
         batches.iter().for_each(|batch| store.append(batch).expect("it is stored"));
-        appending += begin.elapsed().as_secs_f64();
+        appending += begin.seconds();
         wal_bytes += store.stats().wal_bytes;
         read_wal(&folder.0, &mut raw);
-        let begin = Instant::now();
+        let begin = Clock::start();
         store.flush().expect("it is flushed");
-        flushing += begin.elapsed().as_secs_f64();
+        flushing += begin.seconds();
     }
     say("append", appending * 1e9 / count, "ns");
     say("wal", wal_bytes as f64 / count, "B");
     say("flush", flushing * 1e9 / count, "ns");
     say("flushed", part_bytes(&store) as f64 / count, "B");
-    let merging = Instant::now();
+    let merging = Clock::start();
     store.merge().expect("it is merged");
-    say("merge", merging.elapsed().as_secs_f64() * 1e9 / count, "ns");
+    say("merge", merging.seconds() * 1e9 / count, "ns");
     say("merged", part_bytes(&store) as f64 / count, "B");
-    for level in [3, 19] {
+    for level in [3, 19].into_iter().filter(|_| beside_zstd) {
         // zstd -19 takes a minute for a hundred megabytes: a sample says as much.
         let sample = &raw[..raw.len().min(if level > 9 { 16 << 20 } else { raw.len() })];
         let packed = zstd::bulk::compress(sample, level).expect("it compresses").len();

@@ -8,7 +8,9 @@ use super::logs::{LogBlock, LogsPart, LogsWriter};
 use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
-use super::spans::{SpanBlock, SpansPart, SpansWriter, service_of};
+use super::spans::{
+    PageInfo, SpanRows, SpansPart, SpansWriter, TraceNumbers, TracePage, Traces, service_of,
+};
 use super::{LEVEL_MERGE, PartInfo};
 use crate::error::Result;
 use crate::head::clamp_time;
@@ -139,22 +141,38 @@ fn merge_logs(
 struct SpanInput<'a> {
     part: &'a SpansPart,
     next_block: usize,
-    block: Option<Arc<SpanBlock>>,
+    rows: Option<SpanRows>,
     row: usize,
+    /// All of the part's: rows of all traces come all the time.
+    pages: Vec<(PageInfo, Arc<TracePage>)>,
 }
 
-impl SpanInput<'_> {
+impl<'a> SpanInput<'a> {
+    /// Reads the pages of the part's traces, if it has any, and its first block. `None` if
+    /// something is damaged.
+    fn open(part: &'a SpansPart) -> Result<Option<Self>> {
+        let mut pages = Vec::new();
+        if let Traces::Table(table) = &part.traces {
+            for info in table.pages() {
+                let Some(page) = part.read_page(info)? else { return Ok(None) };
+                pages.push((*info, page));
+            }
+        }
+        let mut input = SpanInput { part, next_block: 0, rows: None, row: 0, pages };
+        Ok(input.settle()?.then_some(input))
+    }
+
     /// As [`LogInput::settle`].
     fn settle(&mut self) -> Result<bool> {
-        while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
+        while self.rows.as_ref().is_none_or(|rows| self.row >= rows.block.len()) {
             let Some(info) = self.part.blocks.get(self.next_block) else {
-                self.block = None;
+                self.rows = None;
                 return Ok(true);
             };
-            self.next_block += 1;
             self.row = 0;
-            self.block = self.part.read(info)?;
-            if self.block.is_none() {
+            self.rows = self.part.read_whole(self.next_block as u32, info)?;
+            self.next_block += 1;
+            if self.rows.is_none() {
                 return Ok(false);
             }
         }
@@ -162,11 +180,48 @@ impl SpanInput<'_> {
     }
 
     fn key(&self) -> Option<(&str, &str, i64)> {
-        let block = self.block.as_ref()?;
+        let block = &self.rows.as_ref()?.block;
         let resource = self.part.owners.resource(*block.resources.get(self.row)?)?;
         let start = clamp_time(*block.starts.get(self.row)?);
         Some((service_of(resource), block.name(self.row), start))
     }
+
+    /// Hands the current row to the writer, unless it is before the cutoff. `None` if it is
+    /// malformed.
+    fn give(&self, cutoff_ns: i64, writer: &mut SpansWriter) -> Result<Option<()>> {
+        let Some(rows) = &self.rows else { return Ok(Some(())) };
+        let block = &rows.block;
+        let (resource, scope) = (block.resources[self.row], block.scopes[self.row]);
+        let page = block.trace_number(self.row).and_then(|number| {
+            let after = self.pages.partition_point(|(info, _)| info.begins_by(number));
+            self.pages.get(after.checked_sub(1)?)
+        });
+        let ids = rows.ids(self.row, page.map(|(_, page)| &**page));
+        let stored = ids.and_then(|ids| rows.stored(self.part, self.row, ids));
+        let (Some(span), Some(owner)) = (stored, self.part.owners.encoded(resource, scope)) else {
+            return Ok(None);
+        };
+        if clamp_time(span.span.start_ns) >= cutoff_ns {
+            writer.push(service_of(&span.resource), owner, &span.span)?;
+        }
+        Ok(Some(()))
+    }
+}
+
+/// Numbers the traces of all inputs. `None` if a block is damaged.
+fn number_traces(inputs: &[SpanInput<'_>]) -> Result<Option<TraceNumbers>> {
+    let mut inline = Vec::new();
+    for input in inputs {
+        if let Traces::Index(_) = input.part.traces {
+            for info in &input.part.blocks {
+                let Some(block) = input.part.read(info)? else { return Ok(None) };
+                inline.extend(block.inline_traces());
+            }
+        }
+    }
+    let pages = inputs.iter().flat_map(|input| &input.pages);
+    let paged = pages.flat_map(|(_, page)| page.traces());
+    Ok(Some(TraceNumbers::new(inline.into_iter().chain(paged))))
 }
 
 fn merge_spans(
@@ -178,25 +233,15 @@ fn merge_spans(
 ) -> Result<bool> {
     let mut inputs = Vec::with_capacity(parts.len());
     for part in parts {
-        let mut input = SpanInput { part, next_block: 0, block: None, row: 0 };
-        if !input.settle()? {
-            return Ok(false);
-        }
+        let Some(input) = SpanInput::open(part)? else { return Ok(false) };
         inputs.push(input);
     }
-    let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE)?;
-    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.block.is_none()) {
+    let Some(numbers) = number_traces(&inputs)? else { return Ok(false) };
+    let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE, numbers)?;
+    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];
-        if let Some(block) = &input.block {
-            let (resource, scope) = (block.resources[input.row], block.scopes[input.row]);
-            let stored = input.part.stored(block, input.row);
-            let (Some(span), Some(owner)) = (stored, input.part.owners.encoded(resource, scope))
-            else {
-                return Ok(false);
-            };
-            if clamp_time(span.span.start_ns) >= cutoff_ns {
-                writer.push(service_of(&span.resource), owner, &span.span)?;
-            }
+        if input.give(cutoff_ns, &mut writer)?.is_none() {
+            return Ok(false);
         }
         input.row += 1;
         if !input.settle()? {

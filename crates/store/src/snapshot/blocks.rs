@@ -8,7 +8,9 @@ use crate::cache::Cached;
 use crate::error::Result;
 use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
 use crate::part::metrics::{MetricsPart, SeriesBlock};
-use crate::part::spans::{SpanBlock, SpanBlockInfo, SpansPart};
+use crate::part::spans::{
+    PageInfo, SpanAttributes, SpanBlock, SpanBlockInfo, SpanDetails, SpansPart, TracePage,
+};
 use crate::part::{BlockRef, PartFile};
 use crate::tally::Tally;
 
@@ -109,5 +111,67 @@ impl Snapshot {
             }
         };
         count(found, info.block.raw_len(), tally)
+    }
+
+    /// The attributes of a block's spans.
+    pub(super) fn span_attributes(
+        &self,
+        part: &SpansPart,
+        info: &SpanBlockInfo,
+        block: &SpanBlock,
+        tally: &Tally,
+    ) -> Result<Option<Arc<SpanAttributes>>> {
+        let Some((attributes, _)) = &info.more else {
+            return Ok(block.inline.as_ref().map(|(attributes, _)| Arc::clone(attributes)));
+        };
+        let key = key(&part.file, attributes);
+        let found = match self.cache.get(key) {
+            Some(Cached::SpanAttributes(found)) => Some(found),
+            _ => {
+                let read = part.read_attributes(attributes, info.rows)?;
+                read.inspect(|a| self.cache.insert(key, Cached::SpanAttributes(Arc::clone(a))))
+            }
+        };
+        count(found, attributes.raw_len(), tally)
+    }
+
+    /// Events and links of a block's spans.
+    pub(super) fn span_details(
+        &self,
+        part: &SpansPart,
+        info: &SpanBlockInfo,
+        block: &SpanBlock,
+        tally: &Tally,
+    ) -> Result<Option<Arc<SpanDetails>>> {
+        let Some((_, details)) = &info.more else {
+            return Ok(block.inline.as_ref().map(|(_, details)| Arc::clone(details)));
+        };
+        let key = key(&part.file, details);
+        let found = match self.cache.get(key) {
+            Some(Cached::SpanDetails(found)) => Some(found),
+            _ => {
+                let read = part.read_details(details, info.rows)?;
+                read.inspect(|d| self.cache.insert(key, Cached::SpanDetails(Arc::clone(d))))
+            }
+        };
+        count(found, details.raw_len(), tally)
+    }
+
+    /// A page of traces.
+    pub(super) fn trace_page(
+        &self,
+        part: &SpansPart,
+        info: &PageInfo,
+        tally: &Tally,
+    ) -> Result<Option<Arc<TracePage>>> {
+        let key = key(&part.file, &info.structure);
+        let found = match self.cache.get(key) {
+            Some(Cached::TracePage(page)) => Some(page),
+            _ => {
+                let read = part.read_page(info)?;
+                read.inspect(|p| self.cache.insert(key, Cached::TracePage(Arc::clone(p))))
+            }
+        };
+        count(found, info.structure.raw_len() + info.ids.raw_len(), tally)
     }
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::logs::{Account, bounds_of, times_of};
-use super::{HeadView, Snapshot, SpanScan, TimeRange, bad_head};
+use super::{HeadView, Snapshot, SpanColumns, SpanScan, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::{Compare, Field, SpanFilter};
 use crate::head::{RowRef, clamp_time};
 use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
-use crate::part::spans::{SpanBlock, SpanBlockInfo, SpansPart};
-use crate::part::{Signal, blocks_of};
+use crate::part::Signal;
+use crate::part::spans::{
+    Ids, SpanBlockInfo, SpanRows, SpansPart, TracePage, Traces, needs_attributes,
+};
 use crate::row;
 use crate::scan::{self, Opening, Run};
 use crate::tally::Tally;
@@ -21,6 +23,7 @@ use crate::tally::Tally;
 pub(super) fn scan(
     snapshot: &Snapshot,
     scan: &SpanScan<'_>,
+    columns: SpanColumns,
     tally: &Tally,
     visit: &mut dyn FnMut(&StoredSpan<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
@@ -28,11 +31,12 @@ pub(super) fn scan(
     let range = scan.range.after(snapshot.cutoffs_ns[Signal::Traces as usize]);
     let heads: Vec<HeadSpans> =
         snapshot.heads.iter().filter_map(|view| HeadSpans::new(view, range)).collect();
+    let plan = Plan { filters: by_cost(filter), columns, range };
     let mut runs = Vec::new();
     for part in &snapshot.parts.spans {
-        for info in &part.blocks {
+        for (info, at) in part.blocks.iter().zip(0u32..) {
             if range.overlaps((info.min_ns, info.max_ns)) && may_match(filter, info) {
-                runs.push(SpanRun::Part(PartSpans { snapshot, part, info, range, filter, tally }));
+                runs.push(SpanRun::Part(PartSpans { snapshot, part, at, plan: &plan, tally }));
             } else {
                 tally.blocks_skipped.fetch_add(1, Relaxed);
             }
@@ -40,6 +44,7 @@ pub(super) fn scan(
     }
     runs.extend(heads.iter().map(SpanRun::Head));
     let mut account = Account::new(tally);
+    let mut pages = Pages { snapshot, tally, last: None };
     scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| match open {
         SpanOpen::Head(head) => {
             let (span, bytes) = head.span(row)?;
@@ -49,13 +54,73 @@ pub(super) fn scan(
             }
             Ok(visit(&span))
         }
-        SpanOpen::Part(part, block) => {
+        SpanOpen::Part(part, rows) => {
             account.add(0)?;
-            let span = part.stored(block, row as usize);
+            let ids = match columns.ids {
+                true => pages.ids(part, rows, row as usize)?,
+                false => Some(([0; 16], [0; 8], [0; 8])),
+            };
+            // Without its page a row has no ids; the tally knows that it is missing.
+            let Some(ids) = ids else { return Ok(ControlFlow::Continue(())) };
+            let span = rows.stored(part, row as usize, ids);
             Ok(visit(&span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?))
         }
     })?;
     account.settle()
+}
+
+/// What is done with every block.
+struct Plan<'a> {
+    /// Conditions that must all hold; those that need no attributes come first, and the
+    /// attributes are not read where they leave nothing.
+    filters: Vec<&'a SpanFilter>,
+    columns: SpanColumns,
+    range: TimeRange,
+}
+
+fn by_cost(filter: &SpanFilter) -> Vec<&SpanFilter> {
+    let mut filters = match filter {
+        SpanFilter::And(all) => all.iter().collect(),
+        one => vec![one],
+    };
+    filters.sort_by_key(|filter| needs_attributes(filter));
+    filters
+}
+
+/// Looks ids up in the pages of traces; rows that follow have theirs in one page mostly.
+struct Pages<'a> {
+    snapshot: &'a Snapshot,
+    tally: &'a Tally,
+    /// Part and place of the page last used.
+    last: Option<((u64, u64), Arc<TracePage>)>,
+}
+
+impl Pages<'_> {
+    /// `None` if the page is damaged.
+    fn ids(&mut self, part: &SpansPart, rows: &SpanRows, row: usize) -> Result<Option<Ids>> {
+        let malformed = || part.file.corrupt("a span names a trace that is not there");
+        let Some(number) = rows.block.trace_number(row) else {
+            return rows.ids(row, None).map(Some).ok_or_else(malformed);
+        };
+        let Some(page) = self.page(part, number)? else { return Ok(None) };
+        rows.ids(row, Some(&page)).map(Some).ok_or_else(malformed)
+    }
+
+    fn page(&mut self, part: &SpansPart, number: u64) -> Result<Option<Arc<TracePage>>> {
+        let Traces::Table(table) = &part.traces else { return Ok(None) };
+        let Some(info) = table.page_of(number) else {
+            return Err(part.file.corrupt("a span names a trace that is not there"));
+        };
+        let key = (part.file.info.id, info.structure.offset());
+        if let Some((known, page)) = &self.last
+            && *known == key
+        {
+            return Ok(Some(Arc::clone(page)));
+        }
+        let page = self.snapshot.trace_page(part, info, self.tally)?;
+        self.last = page.clone().map(|page| (key, page));
+        Ok(page)
+    }
 }
 
 /// Whether a span of the block could satisfy the condition, by what the footer knows.
@@ -94,32 +159,79 @@ enum SpanRun<'a> {
 
 enum SpanOpen<'a> {
     Head(&'a HeadSpans),
-    Part(&'a SpansPart, Arc<SpanBlock>),
+    Part(&'a SpansPart, SpanRows),
 }
+
+/// Rows of a block, and those of them that are wanted, as (time, row).
+type Matching = (SpanRows, Vec<(i64, u32)>);
 
 struct PartSpans<'a> {
     snapshot: &'a Snapshot,
     part: &'a SpansPart,
-    info: &'a SpanBlockInfo,
-    range: TimeRange,
-    filter: &'a SpanFilter,
+    /// The block's place in the part.
+    at: u32,
+    plan: &'a Plan<'a>,
     tally: &'a Tally,
 }
 
 impl<'a> PartSpans<'a> {
+    fn info(&self) -> &'a SpanBlockInfo {
+        // The scan has counted the blocks.
+        &self.part.blocks[self.at as usize]
+    }
+
     /// Reads the block; the rows are those that satisfy the scan. A damaged block has none.
     fn open(&self) -> Result<Opening<SpanOpen<'a>>> {
-        let Some(block) = self.snapshot.span_block(self.part, self.info, self.tally)? else {
-            return Ok((SpanOpen::Part(self.part, Arc::new(SpanBlock::default())), Vec::new()));
+        let opened = self.read()?;
+        let (rows, matching) = opened.unwrap_or_else(|| (SpanRows::none(), Vec::new()));
+        self.tally.add((rows.block.len() - matching.len()) as u64, 0)?;
+        Ok((SpanOpen::Part(self.part, rows), matching))
+    }
+
+    fn read(&self) -> Result<Option<Matching>> {
+        let (info, columns) = (self.info(), self.plan.columns);
+        let Some(block) = self.snapshot.span_block(self.part, info, self.tally)? else {
+            return Ok(None);
         };
-        let matching = self.part.matching(&block, self.filter);
-        let times = block.starts.iter().map(|&start| clamp_time(start)).enumerate();
-        let rows: Vec<(i64, u32)> = times
-            .filter(|(row, time)| matching[*row] && self.range.contains(*time))
-            .map(|(row, time)| (time, row as u32))
-            .collect();
-        self.tally.add((block.len() - rows.len()) as u64, 0)?;
-        Ok((SpanOpen::Part(self.part, block), rows))
+        let mut rows = SpanRows { at: self.at, block, attributes: None, details: None };
+        let starts = rows.block.starts.iter().map(|&start| clamp_time(start));
+        let mut matching: Vec<bool> = starts.map(|s| self.plan.range.contains(s)).collect();
+        for filter in &self.plan.filters {
+            if !matching.contains(&true) {
+                break;
+            }
+            if needs_attributes(filter) && !self.add_attributes(&mut rows)? {
+                return Ok(None);
+            }
+            let these = self.part.matching(&rows, filter);
+            matching.iter_mut().zip(these).for_each(|(row, this)| *row &= this);
+        }
+        if matching.contains(&true) {
+            if columns.attributes && !self.add_attributes(&mut rows)? {
+                return Ok(None);
+            }
+            if columns.details {
+                let block = &rows.block;
+                let details = self.snapshot.span_details(self.part, info, block, self.tally)?;
+                if details.is_none() {
+                    return Ok(None);
+                }
+                rows.details = details;
+            }
+        }
+        let matching = matching.into_iter().enumerate().filter(|(_, matches)| *matches);
+        let timed = |(row, _): (usize, bool)| (clamp_time(rows.block.starts[row]), row as u32);
+        let matching = matching.map(timed).collect();
+        Ok(Some((rows, matching)))
+    }
+
+    /// False if they are damaged.
+    fn add_attributes(&self, rows: &mut SpanRows) -> Result<bool> {
+        if rows.attributes.is_none() {
+            let (info, block) = (self.info(), &rows.block);
+            rows.attributes = self.snapshot.span_attributes(self.part, info, block, self.tally)?;
+        }
+        Ok(rows.attributes.is_some())
     }
 }
 
@@ -129,7 +241,7 @@ impl<'a> Run for SpanRun<'a> {
     fn bounds(&self) -> (i64, i64) {
         match self {
             SpanRun::Head(head) => bounds_of(&head.rows),
-            SpanRun::Part(part) => (part.info.min_ns, part.info.max_ns),
+            SpanRun::Part(part) => (part.info().min_ns, part.info().max_ns),
         }
     }
 
@@ -151,20 +263,7 @@ pub(super) fn of_trace(
         return Ok(found);
     }
     for part in &snapshot.parts.spans {
-        let Some(index) = part.traces.block_of(trace) else { continue };
-        let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
-        let blocks = blocks_of(&index, trace)
-            .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
-        for info in blocks.iter().filter_map(|&block| part.blocks.get(block as usize)) {
-            let Some(block) = snapshot.span_block(part, info, tally)? else { continue };
-            let ids = block.trace_ids.iter().enumerate();
-            for (row, _) in ids.filter(|(_, id)| **id == trace) {
-                let span = part.stored(&block, row);
-                let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
-                tally.add(1, 0)?;
-                found.push(span.into_owned());
-            }
-        }
+        spans_of_part(snapshot, part, trace, tally, &mut found)?;
     }
     for view in &snapshot.heads {
         let rows = view.head.read().spans.of_trace(trace, view.visible);
@@ -180,6 +279,94 @@ pub(super) fn of_trace(
     found.sort_by_key(|s| s.span.start_ns);
     forget_repeats(&mut found);
     Ok(found)
+}
+
+/// Adds a part's spans of a trace.
+fn spans_of_part(
+    snapshot: &Snapshot,
+    part: &SpansPart,
+    trace: TraceId,
+    tally: &Tally,
+    found: &mut Vec<StoredSpan<'static>>,
+) -> Result<()> {
+    match &part.traces {
+        Traces::Index(index) => {
+            let Some(index) = index.block_of(trace) else { return Ok(()) };
+            let Some(index) = snapshot.bytes(&part.file, index, tally)? else { return Ok(()) };
+            for at in part.blocks_by_index(&index, trace)? {
+                let Some(rows) = whole_block(snapshot, part, at, tally)? else { continue };
+                for row in rows.block.rows_with(trace) {
+                    take(part, &rows, row, None, tally, found)?;
+                }
+            }
+        }
+        Traces::Table(table) => {
+            for (_, index) in table.index_blocks(trace) {
+                let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
+                let numbers = table
+                    .numbers(&index, trace)
+                    .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
+                for number in numbers {
+                    spans_of_number(snapshot, part, trace, number, tally, found)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the spans of the trace with this number, if its id is the one asked for: the index
+/// knows hashes only.
+fn spans_of_number(
+    snapshot: &Snapshot,
+    part: &SpansPart,
+    trace: TraceId,
+    number: u64,
+    tally: &Tally,
+    found: &mut Vec<StoredSpan<'static>>,
+) -> Result<()> {
+    let mut pages = Pages { snapshot, tally, last: None };
+    let Some(page) = pages.page(part, number)? else { return Ok(()) };
+    if page.id(number) != Some(trace) {
+        return Ok(());
+    }
+    for at in page.blocks_of(number).unwrap_or_default() {
+        let Some(rows) = whole_block(snapshot, part, at, tally)? else { continue };
+        for row in rows.block.rows_of(number) {
+            take(part, &rows, row, Some(&page), tally, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// All pieces of a block; `None` if one is damaged.
+fn whole_block(
+    snapshot: &Snapshot,
+    part: &SpansPart,
+    at: u32,
+    tally: &Tally,
+) -> Result<Option<SpanRows>> {
+    let Some(info) = part.blocks.get(at as usize) else { return Ok(None) };
+    let Some(block) = snapshot.span_block(part, info, tally)? else { return Ok(None) };
+    let attributes = snapshot.span_attributes(part, info, &block, tally)?;
+    let details = snapshot.span_details(part, info, &block, tally)?;
+    let whole = attributes.is_some() && details.is_some();
+    Ok(whole.then_some(SpanRows { at, block, attributes, details }))
+}
+
+fn take(
+    part: &SpansPart,
+    rows: &SpanRows,
+    row: usize,
+    page: Option<&TracePage>,
+    tally: &Tally,
+    found: &mut Vec<StoredSpan<'static>>,
+) -> Result<()> {
+    let span = rows.ids(row, page).and_then(|ids| rows.stored(part, row, ids));
+    let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
+    tally.add(1, 0)?;
+    found.push(span.into_owned());
+    Ok(())
 }
 
 /// A sender that got no answer sends again: spans that are equal in every byte are one.

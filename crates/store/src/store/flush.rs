@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::model::Metadata;
 use crate::part::logs::LogsWriter;
 use crate::part::metrics::{MetricsWriter, series_order};
-use crate::part::spans::{SpansWriter, service_of};
+use crate::part::spans::{SpansWriter, TraceNumbers, service_of};
 use crate::part::{LEVEL_FLUSH, Owner, PartFile, PartInfo, PartSet, Signal, partition_of};
 use crate::samples::Gather;
 use crate::snapshot::{Samples, TimeRange};
@@ -327,7 +327,9 @@ impl Flush<'_> {
     fn spans(&mut self, tables: &Tables) -> Result<()> {
         for (day, rows) in rows_by_day(&tables.spans.rows) {
             let mut keyed = Vec::with_capacity(rows.len());
+            let mut starts = Vec::with_capacity(rows.len());
             for row in rows {
+                starts.push((tables.trace_of(row).ok_or_else(bad_row)?, row.time_ns));
                 let name = tables.span_name(row).ok_or_else(bad_row)?;
                 let service = service_of(&tables.resources.values[row.resource as usize]);
                 keyed.push((service, name, row.time_ns, row));
@@ -335,7 +337,8 @@ impl Flush<'_> {
             keyed.sort_by_key(|&(service, name, start, _)| (service, name, start));
             let info = self.begin(Signal::Traces, day);
             let path = self.dir.join(info.file_name());
-            let mut writer = SpansWriter::create(self.vfs, &path, LEVEL_FLUSH)?;
+            let numbers = TraceNumbers::new(starts.into_iter());
+            let mut writer = SpansWriter::create(self.vfs, &path, LEVEL_FLUSH, numbers)?;
             for (service, _, _, row) in keyed {
                 let span = tables.span(row).ok_or_else(bad_row)?;
                 writer.push(service, owner_of(tables, row.resource, row.scope), &span)?;

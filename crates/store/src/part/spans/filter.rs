@@ -3,43 +3,46 @@
 
 use std::collections::HashMap;
 
-use super::{SpanBlock, SpansPart};
+use super::{SpanBlock, SpanRows, SpansPart};
 use crate::columns::Strings;
 use crate::filter::{Compare, Field, SpanFilter};
 use crate::model::Value;
 
 impl SpansPart {
-    /// For each row of a block, whether [`SpanFilter::matches`] would say so.
-    pub(crate) fn matching(&self, block: &SpanBlock, filter: &SpanFilter) -> Vec<bool> {
+    /// For each row of a block, whether [`SpanFilter::matches`] would say so. Attributes are
+    /// read already if the filter [needs](needs_attributes) them.
+    pub(crate) fn matching(&self, rows: &SpanRows, filter: &SpanFilter) -> Vec<bool> {
+        let block = &rows.block;
         match filter {
             SpanFilter::All => vec![true; block.len()],
-            SpanFilter::Field(field, compare) => self.field_matching(block, field, compare),
+            SpanFilter::Field(field, compare) => self.field_matching(rows, field, compare),
             SpanFilter::And(all) => {
-                let mut rows = vec![true; block.len()];
+                let mut matching = vec![true; block.len()];
                 for filter in all {
-                    if !rows.contains(&true) {
+                    if !matching.contains(&true) {
                         break;
                     }
-                    let these = self.matching(block, filter);
-                    rows.iter_mut().zip(these).for_each(|(row, this)| *row &= this);
+                    let these = self.matching(rows, filter);
+                    matching.iter_mut().zip(these).for_each(|(row, this)| *row &= this);
                 }
-                rows
+                matching
             }
             SpanFilter::Or(any) => {
-                let mut rows = vec![false; block.len()];
+                let mut matching = vec![false; block.len()];
                 for filter in any {
-                    let these = self.matching(block, filter);
-                    rows.iter_mut().zip(these).for_each(|(row, this)| *row |= this);
+                    let these = self.matching(rows, filter);
+                    matching.iter_mut().zip(these).for_each(|(row, this)| *row |= this);
                 }
-                rows
+                matching
             }
             SpanFilter::Not(filter) => {
-                self.matching(block, filter).into_iter().map(|row| !row).collect()
+                self.matching(rows, filter).into_iter().map(|row| !row).collect()
             }
         }
     }
 
-    fn field_matching(&self, block: &SpanBlock, field: &Field, compare: &Compare) -> Vec<bool> {
+    fn field_matching(&self, rows: &SpanRows, field: &Field, compare: &Compare) -> Vec<bool> {
+        let block = &*rows.block;
         match field {
             Field::Name => texts_matching(block, &block.names, compare),
             Field::StatusMessage => texts_matching(block, &block.status_messages, compare),
@@ -61,12 +64,12 @@ impl SpansPart {
                 .collect()
             }
             Field::Span(key) => {
-                let rows = block.attributes_matching(key, compare);
+                let rows = attributes_matching(rows, key, compare);
                 rows.into_iter().map(|row| row == Some(true)).collect()
             }
             Field::Resource(key) => self.resources_matching(block, key, compare),
             Field::Any(key) => {
-                let rows = block.attributes_matching(key, compare);
+                let rows = attributes_matching(rows, key, compare);
                 let resources = self.resources_matching(block, key, compare);
                 rows.into_iter().zip(resources).map(|(row, other)| row.unwrap_or(other)).collect()
             }
@@ -85,10 +88,21 @@ impl SpansPart {
     }
 }
 
-impl SpanBlock {
-    /// For each row `None` if it has no such attribute, else whether that satisfies.
-    fn attributes_matching(&self, key: &str, compare: &Compare) -> Vec<Option<bool>> {
-        self.attributes.matching(&self.bytes, key, &|value| compare.matches(value))
+/// For each row `None` if it has no such attribute, else whether that satisfies.
+fn attributes_matching(rows: &SpanRows, key: &str, compare: &Compare) -> Vec<Option<bool>> {
+    match &rows.attributes {
+        Some(attributes) => attributes.matching(key, &|value| compare.matches(value)),
+        None => vec![None; rows.block.len()],
+    }
+}
+
+/// Whether a condition can only be evaluated with the attributes of spans.
+pub(crate) fn needs_attributes(filter: &SpanFilter) -> bool {
+    match filter {
+        SpanFilter::All => false,
+        SpanFilter::Field(field, _) => matches!(field, Field::Span(_) | Field::Any(_)),
+        SpanFilter::And(filters) | SpanFilter::Or(filters) => filters.iter().any(needs_attributes),
+        SpanFilter::Not(filter) => needs_attributes(filter),
     }
 }
 
