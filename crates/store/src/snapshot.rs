@@ -304,6 +304,18 @@ impl Snapshot {
         spans::of_trace(self, trace, tally)
     }
 
+    /// Who sent spans that start within the range, each once or more often.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn span_resources(
+        &self,
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Vec<Arc<Resource<'static>>>> {
+        spans::resources(self, range, tally)
+    }
+
     /// Hands matching spans to `visit` until it breaks.
     ///
     /// # Errors

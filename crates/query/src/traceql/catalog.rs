@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use trefoil_store::model::{Attribute, SpanId, SpanKind, StoredSpan, TraceId};
-use trefoil_store::{Compare, Field as Column, Order, Snapshot, SpanFilter, SpanScan, TimeRange};
+use trefoil_store::{
+    Compare, Field as Column, Order, Snapshot, SpanColumns, SpanFilter, SpanScan, TimeRange,
+};
 
-use super::ast::{Expr, Field, Intrinsic, Query, Root, SpansetExpr, Stage};
+use super::ast::{Expr, Field, Intrinsic, Query, Root, Scope, SpansetExpr, Stage};
 use super::eval::{self, SpanView};
 use super::value::Value;
 use super::{parse, prefilter};
@@ -31,14 +33,11 @@ pub fn services(
     limits: &Limits<'_>,
 ) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    // Spans of one resource share it, so most are known by their pointer.
-    let mut seen = HashSet::new();
-    each_span(snapshot, &SpanFilter::All, range, limits, |stored| {
-        if seen.insert(Arc::as_ptr(&stored.resource)) {
-            names.extend(eval::service_name(&stored.resource).map(str::to_owned));
+    for resource in snapshot.span_resources(range, limits.tally)? {
+        if names.len() < ENTRIES_MAX {
+            names.extend(eval::service_name(&resource).map(str::to_owned));
         }
-        names.len() < ENTRIES_MAX
-    })?;
+    }
     Ok(names)
 }
 
@@ -60,7 +59,8 @@ pub fn operations(
         terms.push(SpanFilter::Field(Column::Kind, Compare::Kind(kind)));
     }
     let mut seen: HashMap<String, BTreeSet<&'static str>> = HashMap::new();
-    each_span(snapshot, &SpanFilter::And(terms), range, limits, |stored| {
+    let columns = SpanColumns::NONE;
+    each_span(snapshot, &SpanFilter::And(terms), columns, range, limits, |stored| {
         let kind = super::kind_name(stored.span.kind);
         if let Some(kinds) = seen.get_mut(&*stored.span.name) {
             kinds.insert(kind);
@@ -102,7 +102,8 @@ pub fn tag_names(
 ) -> Result<TagNames> {
     let mut names = TagNames::default();
     let (mut resources, mut scopes) = (HashSet::new(), HashSet::new());
-    each_matching(snapshot, filter, range, limits, |stored| {
+    let columns = SpanColumns { ids: false, ..SpanColumns::ALL };
+    each_matching(snapshot, filter, columns, range, limits, |stored| {
         if resources.insert(Arc::as_ptr(&stored.resource)) {
             add(&mut names.resource, &stored.resource.attributes);
         }
@@ -147,7 +148,8 @@ pub fn tag_values(
     };
     let mut values: BTreeMap<Vec<u8>, Value<'static>> = BTreeMap::new();
     let mut key = Vec::new();
-    each_matching(snapshot, filter, range, limits, |stored| {
+    let columns = columns_of(field, roots_only);
+    each_matching(snapshot, filter, columns, range, limits, |stored| {
         if roots_only && stored.span.parent_span_id != [0; 8] {
             return true;
         }
@@ -169,12 +171,29 @@ pub fn tag_values(
     Ok(values)
 }
 
+/// What of a span its value of a field is found in.
+fn columns_of(field: &Field, roots_only: bool) -> SpanColumns {
+    let columns = match field {
+        Field::Attribute { scope: Scope::Resource | Scope::Instrumentation, .. }
+        | Field::Intrinsic(
+            Intrinsic::Name
+            | Intrinsic::Kind
+            | Intrinsic::Status
+            | Intrinsic::StatusMessage
+            | Intrinsic::Duration
+            | Intrinsic::InstrumentationName
+            | Intrinsic::InstrumentationVersion,
+        ) => SpanColumns::NONE,
+        Field::Attribute { scope: Scope::Any | Scope::Span, parent: false, .. } => {
+            SpanColumns { attributes: true, ..SpanColumns::NONE }
+        }
+        _ => SpanColumns::ALL,
+    };
+    SpanColumns { ids: columns.ids || roots_only, ..columns }
+}
+
 fn service_field() -> Field {
-    Field::Attribute {
-        scope: super::ast::Scope::Resource,
-        parent: false,
-        name: "service.name".to_owned(),
-    }
+    Field::Attribute { scope: Scope::Resource, parent: false, name: "service.name".to_owned() }
 }
 
 /// The field that a text names, as in `resource.service.name`, `.http.method` or `name`.
@@ -247,7 +266,8 @@ pub fn dependencies(
     let mut places: HashMap<String, u32> = HashMap::new();
     let mut owners: HashMap<(TraceId, SpanId), u32> = HashMap::new();
     let mut children: Vec<(TraceId, SpanId, u32, bool)> = Vec::new();
-    each_span(snapshot, &SpanFilter::All, range, limits, |stored| {
+    let columns = SpanColumns { ids: true, ..SpanColumns::NONE };
+    each_span(snapshot, &SpanFilter::All, columns, range, limits, |stored| {
         let span = &stored.span;
         let name = eval::service_name(&stored.resource).unwrap_or("");
         let service = places.get(name).copied().unwrap_or_else(|| {
@@ -289,12 +309,15 @@ pub fn dependencies(
 fn each_matching(
     snapshot: &Snapshot,
     filter: Option<&Expr>,
+    columns: SpanColumns,
     range: TimeRange,
     limits: &Limits<'_>,
     mut visit: impl FnMut(&StoredSpan<'_>) -> bool,
 ) -> Result<()> {
     let prefilter = filter.map_or(SpanFilter::All, prefilter::of_expr);
-    each_span(snapshot, &prefilter, range, limits, |stored| {
+    // The filter may look at anything.
+    let columns = if filter.is_some() { SpanColumns::ALL } else { columns };
+    each_span(snapshot, &prefilter, columns, range, limits, |stored| {
         let view = SpanView { stored, trace: None };
         filter.is_some_and(|f| !eval::holds(f, view)) || visit(stored)
     })
@@ -304,12 +327,13 @@ fn each_matching(
 fn each_span(
     snapshot: &Snapshot,
     filter: &SpanFilter,
+    columns: SpanColumns,
     range: TimeRange,
     limits: &Limits<'_>,
     mut visit: impl FnMut(&StoredSpan<'_>) -> bool,
 ) -> Result<()> {
     let scan = SpanScan { range, filter, order: Order::Any };
-    snapshot.spans(&scan, limits.tally, &mut |stored| {
+    snapshot.spans_with(&scan, columns, limits.tally, &mut |stored| {
         if visit(stored) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(())

@@ -10,7 +10,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use trefoil_store::model::{Attribute, Event, SpanKind, StatusCode, StoredSpan, TraceId, Value};
-use trefoil_store::{Compare, Field, Order, Snapshot, SpanFilter, SpanScan, TimeRange};
+use trefoil_store::{
+    Compare, Field, Order, Snapshot, SpanColumns, SpanFilter, SpanScan, TimeRange,
+};
 
 use super::eval;
 use crate::error::Result;
@@ -63,7 +65,10 @@ fn find_trace_ids(
     if limit == 0 {
         return Ok(found);
     }
-    snapshot.spans(&scan, limits.tally, &mut |stored| {
+    // A tag may be anywhere; without one only the ids are of interest.
+    let tags = !query.tags.is_empty();
+    let columns = SpanColumns { ids: true, attributes: tags, details: tags };
+    snapshot.spans_with(&scan, columns, limits.tally, &mut |stored| {
         let matches = query.tags.iter().all(|(key, value)| has_tag(stored, key, value));
         if matches && seen.insert(stored.span.trace_id) {
             found.push(stored.span.trace_id);

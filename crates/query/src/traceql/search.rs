@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use trefoil_store::model::{SpanId, StatusCode, StoredSpan, TraceId};
-use trefoil_store::{Order, Snapshot, SpanFilter, SpanScan, TimeRange};
+use trefoil_store::{Order, Snapshot, SpanColumns, SpanFilter, SpanScan, TimeRange};
 
 use super::ast::{Expr, Field, Intrinsic, Pipeline, Query, Root, SpansetExpr, Stage};
 use super::eval::{self, SpanView};
@@ -198,7 +198,8 @@ pub(crate) fn each_candidate(
     let mut seen: HashSet<TraceId> = HashSet::new();
     let mut failed = None;
     let scan = SpanScan { range, filter, order: Order::Backward };
-    snapshot.spans(&scan, limits.tally, &mut |stored| {
+    let columns = SpanColumns { ids: true, ..SpanColumns::NONE };
+    snapshot.spans_with(&scan, columns, limits.tally, &mut |stored| {
         if !seen.insert(stored.span.trace_id) {
             return ControlFlow::Continue(());
         }

@@ -327,3 +327,6 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     };
     r.is_empty().then_some((owners, blocks, traces))
 }
+
+#[cfg(test)]
+mod tests;

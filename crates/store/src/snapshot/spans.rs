@@ -253,6 +253,48 @@ impl<'a> Run for SpanRun<'a> {
     }
 }
 
+/// A part or block that lies within the range as a whole need not be read row by row: every
+/// resource it names has a span.
+pub(super) fn resources(
+    snapshot: &Snapshot,
+    range: TimeRange,
+    tally: &Tally,
+) -> Result<Vec<Arc<Resource<'static>>>> {
+    let range = range.after(snapshot.cutoffs_ns[Signal::Traces as usize]);
+    let mut found: Vec<Arc<Resource<'static>>> = Vec::new();
+    for part in &snapshot.parts.spans {
+        let part_info = &part.file.info;
+        if range.contains(part_info.min_ns) && range.contains(part_info.max_ns) {
+            found.extend((0..).map_while(|at| part.owners.resource(at).cloned()));
+            tally.blocks_skipped.fetch_add(part.blocks.len() as u64, Relaxed);
+            continue;
+        }
+        let mut places = HashSet::new();
+        for info in &part.blocks {
+            if !range.overlaps((info.min_ns, info.max_ns)) {
+                tally.blocks_skipped.fetch_add(1, Relaxed);
+                continue;
+            }
+            let Some(block) = snapshot.span_block(part, info, tally)? else { continue };
+            let rows = block.resources.iter().zip(&block.starts);
+            places.extend(rows.filter(|(_, t)| range.contains(clamp_time(**t))).map(|(r, _)| *r));
+        }
+        found.extend(places.into_iter().filter_map(|at| part.owners.resource(at).cloned()));
+    }
+    for view in &snapshot.heads {
+        let tables = view.head.read();
+        let mut seen = vec![false; tables.resources.values.len()];
+        let rows = tables.spans.visible(view.visible);
+        tally.add(0, rows.len() as u64 * 8)?;
+        for row in rows.iter().filter(|row| range.contains(row.time_ns)) {
+            seen[row.resource as usize] = true;
+        }
+        let values = tables.resources.values.iter().zip(seen);
+        found.extend(values.filter(|(_, seen)| *seen).map(|(resource, _)| Arc::clone(resource)));
+    }
+    Ok(found)
+}
+
 pub(super) fn of_trace(
     snapshot: &Snapshot,
     trace: TraceId,
