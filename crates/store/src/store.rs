@@ -90,7 +90,7 @@ impl Limits {
             head_bytes: memory / 8,
             head_bytes_max: memory / 2,
             cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
-            merge_rows_max: (memory / 64).clamp(1 << 17, 4 << 20),
+            merge_rows_max: (memory / 512).clamp(1 << 17, 2 << 20),
         }
     }
 }
