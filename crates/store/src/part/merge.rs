@@ -8,9 +8,7 @@ use super::logs::{LogBlock, LogsPart, LogsWriter};
 use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
-use super::spans::{
-    PageInfo, SpanRows, SpansPart, SpansWriter, TraceNumbers, TracePage, Traces, service_of,
-};
+use super::spans::{SpanRows, SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
 use super::{LEVEL_MERGE, PartInfo};
 use crate::error::Result;
 use crate::head::clamp_time;
@@ -139,38 +137,30 @@ fn merge_logs(
 }
 
 struct SpanInput<'a> {
-    part: &'a SpansPart,
+    spans: WholeSpans<'a>,
     next_block: usize,
     rows: Option<SpanRows>,
     row: usize,
-    /// All of the part's: rows of all traces come all the time.
-    pages: Vec<(PageInfo, Arc<TracePage>)>,
 }
 
 impl<'a> SpanInput<'a> {
-    /// Reads the pages of the part's traces, if it has any, and its first block. `None` if
-    /// something is damaged.
+    /// Goes to the first row. `None` if something is damaged.
     fn open(part: &'a SpansPart) -> Result<Option<Self>> {
-        let mut pages = Vec::new();
-        if let Traces::Table(table) = &part.traces {
-            for info in table.pages() {
-                let Some(page) = part.read_page(info)? else { return Ok(None) };
-                pages.push((*info, page));
-            }
-        }
-        let mut input = SpanInput { part, next_block: 0, rows: None, row: 0, pages };
-        Ok(input.settle()?.then_some(input))
+        let spans = WholeSpans::open(part)?;
+        let whole = !spans.is_damaged();
+        let mut input = SpanInput { spans, next_block: 0, rows: None, row: 0 };
+        Ok((whole && input.settle()?).then_some(input))
     }
 
     /// As [`LogInput::settle`].
     fn settle(&mut self) -> Result<bool> {
         while self.rows.as_ref().is_none_or(|rows| self.row >= rows.block.len()) {
-            let Some(info) = self.part.blocks.get(self.next_block) else {
+            let Some(info) = self.spans.part.blocks.get(self.next_block) else {
                 self.rows = None;
                 return Ok(true);
             };
             self.row = 0;
-            self.rows = self.part.read_whole(self.next_block as u32, info)?;
+            self.rows = self.spans.part.read_whole(self.next_block as u32, info)?;
             self.next_block += 1;
             if self.rows.is_none() {
                 return Ok(false);
@@ -181,7 +171,7 @@ impl<'a> SpanInput<'a> {
 
     fn key(&self) -> Option<(&str, &str, i64)> {
         let block = &self.rows.as_ref()?.block;
-        let resource = self.part.owners.resource(*block.resources.get(self.row)?)?;
+        let resource = self.spans.part.owners.resource(*block.resources.get(self.row)?)?;
         let start = clamp_time(*block.starts.get(self.row)?);
         Some((service_of(resource), block.name(self.row), start))
     }
@@ -192,13 +182,8 @@ impl<'a> SpanInput<'a> {
         let Some(rows) = &self.rows else { return Ok(Some(())) };
         let block = &rows.block;
         let (resource, scope) = (block.resources[self.row], block.scopes[self.row]);
-        let page = block.trace_number(self.row).and_then(|number| {
-            let after = self.pages.partition_point(|(info, _)| info.begins_by(number));
-            self.pages.get(after.checked_sub(1)?)
-        });
-        let ids = rows.ids(self.row, page.map(|(_, page)| &**page));
-        let stored = ids.and_then(|ids| rows.stored(self.part, self.row, ids));
-        let (Some(span), Some(owner)) = (stored, self.part.owners.encoded(resource, scope)) else {
+        let owner = self.spans.part.owners.encoded(resource, scope);
+        let (Some(span), Some(owner)) = (self.spans.stored(rows, self.row), owner) else {
             return Ok(None);
         };
         if clamp_time(span.span.start_ns) >= cutoff_ns {
@@ -206,22 +191,6 @@ impl<'a> SpanInput<'a> {
         }
         Ok(Some(()))
     }
-}
-
-/// Numbers the traces of all inputs. `None` if a block is damaged.
-fn number_traces(inputs: &[SpanInput<'_>]) -> Result<Option<TraceNumbers>> {
-    let mut inline = Vec::new();
-    for input in inputs {
-        if let Traces::Index(_) = input.part.traces {
-            for info in &input.part.blocks {
-                let Some(block) = input.part.read(info)? else { return Ok(None) };
-                inline.extend(block.inline_traces());
-            }
-        }
-    }
-    let pages = inputs.iter().flat_map(|input| &input.pages);
-    let paged = pages.flat_map(|(_, page)| page.traces());
-    Ok(Some(TraceNumbers::new(inline.into_iter().chain(paged))))
 }
 
 fn merge_spans(
@@ -236,7 +205,11 @@ fn merge_spans(
         let Some(input) = SpanInput::open(part)? else { return Ok(false) };
         inputs.push(input);
     }
-    let Some(numbers) = number_traces(&inputs)? else { return Ok(false) };
+    let mut traces = Vec::new();
+    for input in &inputs {
+        traces.extend(input.spans.traces()?);
+    }
+    let numbers = TraceNumbers::new(traces.into_iter());
     let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE, numbers)?;
     while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::logs::{LogsPart, LogsWriter};
 use super::metrics::{MetricsPart, MetricsWriter, SeriesBlock, decode_chunk};
-use super::spans::{SpansPart, SpansWriter, service_of};
+use super::spans::{SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
 use super::{LEVEL_MERGE, PartInfo, PartSet};
 use crate::error::Result;
 use crate::head::clamp_time;
@@ -123,17 +123,19 @@ fn prune_spans(
     if !part.file.is_damaged() && !concerned.contains(&true) {
         return Ok(Pruned::Untouched);
     }
-    let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE)?;
+    let spans = WholeSpans::open(part)?;
+    let numbers = TraceNumbers::new(spans.traces()?.into_iter());
+    let mut writer = SpansWriter::create(vfs, path, LEVEL_MERGE, numbers)?;
     let (mut removed, mut lost) = (0, 0);
-    for block_info in &part.blocks {
-        let Some(block) = part.read(block_info)? else {
+    for (at, block_info) in (0u32..).zip(&part.blocks) {
+        let Some(rows) = part.read_whole(at, block_info)? else {
             lost += 1;
             continue;
         };
-        for row in 0..block.len() {
-            let (resource, scope) = (block.resources[row], block.scopes[row]);
+        for row in 0..rows.block.len() {
+            let (resource, scope) = (rows.block.resources[row], rows.block.scopes[row]);
             let (Some(stored), Some(owner)) =
-                (part.stored(&block, row), part.owners.encoded(resource, scope))
+                (spans.stored(&rows, row), part.owners.encoded(resource, scope))
             else {
                 lost += 1;
                 continue;

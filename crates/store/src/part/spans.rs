@@ -18,12 +18,14 @@ use crate::vfs::Vfs;
 mod block;
 mod filter;
 mod traces;
+mod whole;
 
 use block::BlockWriter;
 pub(crate) use block::{SpanAttributes, SpanBlock, SpanDetails};
 pub(crate) use filter::needs_attributes;
 pub(crate) use traces::{PageInfo, TraceNumbers, TracePage, TraceTable};
 use traces::{Traced, TracesWriter};
+pub(crate) use whole::WholeSpans;
 
 /// A block is closed at this many rows or bytes, whichever comes first: a trace has its
 /// spans in many blocks, so a block is small enough to read for one span.

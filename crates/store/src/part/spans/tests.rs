@@ -69,6 +69,7 @@ fn write(vfs: &Memory, spans: &[Span<'_>]) -> PartInfo {
         bytes: 0,
         min_ns: 0,
         max_ns: 0,
+        thinned: false,
     };
     let numbers = TraceNumbers::new(spans.iter().map(|s| (s.trace_id, clamp_time(s.start_ns))));
     let path = Path::new(&info.file_name()).to_owned();
