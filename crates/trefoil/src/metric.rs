@@ -25,6 +25,9 @@ mod name;
 mod otlp;
 mod text;
 
+mod runtime;
+mod serve;
+
 #[cfg(test)]
 mod tests;
 
@@ -40,10 +43,13 @@ pub use label::{AnyLabels, Label, LabelSet, LabelValue, Labels};
 pub use number::Number;
 pub use observe::{ObservableCounter, ObservableGauge, ObservableUpDownCounter, Observer};
 pub use registry::{MetricBuilder, Registry};
+pub use runtime::CountingAllocator;
 
 pub(crate) use family::Kind;
 pub(crate) use otlp::ReaderState;
 pub(crate) use registry::Collected;
+pub(crate) use runtime::{SignalState, install, install_service, observe_signal};
+pub(crate) use serve::{Page, Scrape};
 
 /// Unix nanoseconds, for what happens rarely.
 fn now_ns() -> u64 {

@@ -10,6 +10,7 @@ pub struct Definition {
     pub(crate) unit: Cow<'static, str>,
     pub(crate) scope: Scope,
     pub(crate) buckets: Buckets,
+    pub(crate) audience: Audience,
 }
 
 impl Definition {
@@ -29,6 +30,7 @@ impl Definition {
             unit: Cow::Borrowed(unit),
             scope: Scope { name: Cow::Borrowed(scope.0), version: Cow::Borrowed(scope.1) },
             buckets,
+            audience: Audience::Both,
         }
     }
 }
@@ -38,6 +40,17 @@ impl Definition {
 pub(crate) struct Scope {
     pub(crate) name: Cow<'static, str>,
     pub(crate) version: Cow<'static, str>,
+}
+
+/// Who is shown a metric. A few facts go by two names: one of the semantic conventions, one
+/// of Prometheus's world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Both,
+    /// Receivers of OTLP.
+    Push,
+    /// Those who scrape.
+    Pull,
 }
 
 /// How a histogram counts.

@@ -64,5 +64,6 @@ impl Exemplars {
 /// A trace that is not decided yet does not count: an exemplar must lead to a trace that
 /// was exported.
 fn current_sampled() -> Option<(TraceId, SpanId)> {
-    None
+    let current = crate::span::current().filter(|current| current.flags.is_sampled())?;
+    Some((current.trace_id, current.span_id))
 }

@@ -117,17 +117,17 @@ impl<S: Store> Family<S> {
     }
 
     fn overflow_series(&self) -> &Arc<Series<S>> {
+        if !self.warned.swap(true, Relaxed) {
+            tracing::warn!(
+                target: "trefoil",
+                metric = %self.definition.name,
+                limit = self.limits.series_max() + 1,
+                "a metric has more series than its limit; the rest goes to the series \
+                 otel_metric_overflow=\"true\": leave out the label with most values, or raise \
+                 the cardinality limit"
+            );
+        }
         self.overflow.get_or_init(|| {
-            if !self.warned.swap(true, Relaxed) {
-                tracing::warn!(
-                    target: "trefoil",
-                    metric = %self.definition.name,
-                    limit = self.limits.series_max(),
-                    "a metric has more series than its limit; the rest goes to the series \
-                     otel_metric_overflow=\"true\": leave out the label with most values, or \
-                     raise the cardinality limit"
-                );
-            }
             let label = ("otel_metric_overflow".into(), Value::Bool(true));
             Arc::new(self.new_series(Box::new([label])))
         })

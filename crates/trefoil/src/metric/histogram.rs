@@ -102,7 +102,7 @@ fn is_exponential(registry: &Registry, definition: &Definition) -> bool {
 }
 
 fn register(registry: &Registry, definition: &Definition) -> Arc<Family<Explicit>> {
-    registry.register(definition, Kind::Histogram, bounds)
+    registry.register(definition, Kind::Histogram, Bounds::of)
 }
 
 fn register_exponential(registry: &Registry, definition: &Definition) -> Arc<Family<Exponential>> {
@@ -161,32 +161,68 @@ const OTHERS: [f64; 15] = [
     10000.0,
 ];
 
-/// Upper bounds that ascend, whatever was declared.
-fn bounds(definition: &Definition) -> Arc<[f64]> {
-    let declared: &[f64] = match &definition.buckets {
-        Buckets::Explicit(bounds) => bounds,
-        _ => match &*definition.unit {
-            "s" => &SECONDS,
-            "By" => &BYTES,
-            _ => &OTHERS,
-        },
-    };
-    let mut bounds: Vec<f64> = declared.iter().copied().filter(|bound| bound.is_finite()).collect();
-    bounds.sort_by(f64::total_cmp);
-    bounds.dedup();
-    bounds.into()
+/// Upper bounds of the buckets but the last, ascending, with a table that leads to the
+/// bucket of a value in a step or two.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    all: Arc<[f64]>,
+    /// For each quarter of a doubling, from the first positive bound to the last: the first
+    /// bucket that its values may be in. Empty if there would be too many.
+    starts: Arc<[u16]>,
+    /// The quarter that `starts` begins with.
+    first: u64,
 }
 
-/// Bounds above which a search by halves is faster than a look at each.
-const LINEAR_MAX: usize = 32;
+/// Quarters of doublings that are tabled: enough for nanoseconds to years.
+const QUARTERS_MAX: u64 = 256;
 
-/// The bucket of a value: the first whose bound is not below it.
+/// Exponent and the first two bits of a positive double: numbers the quarters of doublings.
 #[inline]
-fn bucket(bounds: &[f64], value: f64) -> usize {
-    if bounds.len() <= LINEAR_MAX {
-        bounds.iter().map(|bound| usize::from(*bound < value)).sum()
-    } else {
-        bounds.partition_point(|bound| *bound < value)
+fn quarter(value: f64) -> u64 {
+    value.to_bits() >> 50
+}
+
+impl Bounds {
+    /// Makes them ascend, whatever was declared.
+    fn new(declared: &[f64]) -> Bounds {
+        let mut all: Vec<f64> = declared.iter().copied().filter(|b| b.is_finite()).collect();
+        all.sort_by(f64::total_cmp);
+        all.dedup();
+        let first = all.iter().find(|bound| **bound > 0.0).map_or(0, |bound| quarter(*bound));
+        let last = all.last().filter(|bound| **bound > 0.0).map_or(0, |bound| quarter(*bound));
+        let mut starts = Vec::new();
+        if last - first < QUARTERS_MAX && all.len() < usize::from(u16::MAX) {
+            let start = |edge: f64| all.partition_point(|bound| *bound < edge) as u16;
+            starts.extend((first..=last).map(|quarter| start(f64::from_bits(quarter << 50))));
+            // What is below the table begins at the beginning.
+            starts[0] = 0;
+        }
+        Bounds { all: all.into(), starts: starts.into(), first }
+    }
+
+    fn of(definition: &Definition) -> Bounds {
+        Bounds::new(match &definition.buckets {
+            Buckets::Explicit(bounds) => bounds,
+            _ => match &*definition.unit {
+                "s" => &SECONDS,
+                "By" => &BYTES,
+                _ => &OTHERS,
+            },
+        })
+    }
+
+    /// The bucket of a finite value: the first whose bound is not below it.
+    #[inline]
+    fn bucket(&self, value: f64) -> usize {
+        if value <= 0.0 || self.starts.is_empty() {
+            return self.all.partition_point(|bound| *bound < value);
+        }
+        let place = quarter(value).saturating_sub(self.first) as usize;
+        let mut bucket = usize::from(self.starts[place.min(self.starts.len() - 1)]);
+        while self.all.get(bucket).is_some_and(|bound| *bound < value) {
+            bucket += 1;
+        }
+        bucket
     }
 }
 
@@ -194,32 +230,32 @@ fn bucket(bounds: &[f64], value: f64) -> usize {
 pub(super) struct Explicit(Striped<ExplicitCell>);
 
 impl Store for Explicit {
-    type Settings = Arc<[f64]>;
+    type Settings = Bounds;
     type Value = f64;
 
-    fn new(bounds: &Arc<[f64]>) -> Self {
+    fn new(bounds: &Bounds) -> Self {
         Explicit(Striped::new(bounds))
     }
 
     #[inline]
-    fn record(&self, bounds: &Arc<[f64]>, value: f64) -> usize {
-        let bucket = bucket(bounds, value);
+    fn record(&self, bounds: &Bounds, value: f64) -> usize {
+        let bucket = bounds.bucket(value);
         self.0.record(bounds, (bucket, value));
         bucket
     }
 
-    fn exemplar_places(bounds: &Arc<[f64]>) -> usize {
-        bounds.len() + 1
+    fn exemplar_places(bounds: &Bounds) -> usize {
+        bounds.all.len() + 1
     }
 
     fn as_f64(value: f64) -> f64 {
         value
     }
 
-    fn read(&self, bounds: &Arc<[f64]>, _: u64) -> Option<series::Reading> {
+    fn read(&self, bounds: &Bounds, _: u64) -> Option<series::Reading> {
         let mut reading = Reading {
-            bounds: Arc::clone(bounds),
-            counts: vec![0; bounds.len() + 1],
+            bounds: Arc::clone(&bounds.all),
+            counts: vec![0; bounds.all.len() + 1],
             sum: 0.0,
             extremes: Extremes::NONE,
         };
@@ -240,21 +276,21 @@ const BUCKETS: usize = 3;
 struct ExplicitCell(Box<[AtomicU64]>);
 
 impl Stripe for ExplicitCell {
-    type Settings = Arc<[f64]>;
+    type Settings = Bounds;
     /// Bucket and value.
     type Value = (usize, f64);
 
-    fn new(bounds: &Arc<[f64]>) -> Self {
+    fn new(bounds: &Bounds) -> Self {
         let word = |i| match i {
             MIN => f64::INFINITY.to_bits(),
             MAX => f64::NEG_INFINITY.to_bits(),
             _ => 0,
         };
-        ExplicitCell((0..BUCKETS + bounds.len() + 1).map(|i| AtomicU64::new(word(i))).collect())
+        ExplicitCell((0..BUCKETS + bounds.all.len() + 1).map(|i| AtomicU64::new(word(i))).collect())
     }
 
     #[inline]
-    fn alone(&self, _: &Arc<[f64]>, (bucket, value): (usize, f64)) {
+    fn alone(&self, _: &Bounds, (bucket, value): (usize, f64)) {
         let [sum, min, max, buckets @ ..] = &*self.0 else { return };
         let Some(count) = buckets.get(bucket) else { return };
         add_alone(sum, value);
@@ -267,7 +303,7 @@ impl Stripe for ExplicitCell {
         add_alone(count, 1u64);
     }
 
-    fn shared(&self, _: &Arc<[f64]>, (bucket, value): (usize, f64)) {
+    fn shared(&self, _: &Bounds, (bucket, value): (usize, f64)) {
         let [sum, min, max, buckets @ ..] = &*self.0 else { return };
         let Some(count) = buckets.get(bucket) else { return };
         add_shared(sum, value);
@@ -355,21 +391,39 @@ impl fmt::Debug for BoundHistogram {
 mod tests {
     use super::*;
 
-    /// Upper bounds are inclusive, as OTLP and Prometheus have them.
+    /// Upper bounds are inclusive, as OTLP and Prometheus have them; the table must find what
+    /// a look at each bound finds.
     #[test]
     fn values_fall_into_the_bucket_whose_bound_they_do_not_exceed() {
-        let check = |value: f64, expect: usize| {
-            assert_eq!(bucket(&SECONDS, value), expect, "{value}");
-            let many: Vec<f64> = (0..40).map(f64::from).collect();
-            assert_eq!(bucket(&many, 7.0), 7);
-            assert_eq!(bucket(&many, 7.5), 8);
-        };
-        check(-1.0, 0);
-        check(0.0, 0);
-        check(0.005, 0);
-        check(0.005_000_1, 1);
-        check(1.0, 9);
-        check(10.0, 13);
-        check(11.0, 14);
+        let many: Vec<f64> = (0..400).map(|i| f64::from(i) * 0.37).collect();
+        let wide: Vec<f64> = (-300..300).step_by(50).map(|i| f64::from(i).exp2()).collect();
+        let sets: [&[f64]; 9] = [
+            &SECONDS,
+            &BYTES,
+            &OTHERS,
+            &many,
+            &wide,
+            &[],
+            &[0.0],
+            &[-5.0, -1.0],
+            &[-2.0, 0.0, 2.0, 2.1, 2.2],
+        ];
+        for bounds in sets {
+            let table = Bounds::new(bounds);
+            let check = |value: f64| {
+                let expect = bounds.iter().filter(|bound| **bound < value).count();
+                assert_eq!(table.bucket(value), expect, "{value} in {bounds:?}");
+            };
+            for bound in bounds {
+                [*bound, bound.next_up(), bound.next_down()].into_iter().for_each(check);
+            }
+            for i in -1100..1100 {
+                let value = f64::from(i).exp2() * 1.3;
+                [value, -value].into_iter().filter(|v| v.is_finite()).for_each(check);
+            }
+            [0.0, -0.0, f64::MAX, f64::MIN, 5e-324].into_iter().for_each(check);
+        }
+        assert_eq!(Bounds::new(&SECONDS).bucket(0.005), 0);
+        assert_eq!(Bounds::new(&SECONDS).bucket(10.1), 14);
     }
 }

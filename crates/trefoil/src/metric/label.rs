@@ -22,6 +22,7 @@ pub trait Labels: Copy {
 
     /// The same, for names that are not known before.
     #[doc(hidden)]
+    #[inline]
     fn visit_any(&self, each: &mut dyn FnMut(Name<'_>, bool, LabelValue<'_>)) {
         self.visit(&mut |name, high, value| each(Name::Static(name), high, value));
     }
@@ -90,6 +91,7 @@ pub enum Name<'a> {
 }
 
 impl Name<'_> {
+    #[inline]
     fn as_str(&self) -> &str {
         match self {
             Name::Static(name) | Name::Borrowed(name) => name,
@@ -107,27 +109,29 @@ impl Name<'_> {
 /// Labels of a series, as they are kept.
 pub(crate) type Stored = Box<[(Cow<'static, str>, Value)]>;
 
-/// Finds a series by its labels without keeping them: hash, comparison, copy.
+/// Finds a series by its labels without keeping them: hash, comparison, copy. `all` includes
+/// labels of high cardinality. The order of the labels does not matter.
 pub(super) trait Lookup: Labels {
-    /// `all` includes labels of high cardinality. The order of the labels does not matter.
+    /// Of the values alone, which tell nearly all series apart.
+    #[inline]
     fn hash(&self, seed: u64, all: bool) -> u64 {
         let mut sum = seed;
-        self.visit_any(&mut |name, high, value| {
-            if (all || !high) && value != LabelValue::Absent {
-                let named = hash_bytes(seed, name.as_str().as_bytes());
-                sum = sum.wrapping_add(hash_value(named, value));
+        self.visit_any(&mut |_, high, value| {
+            if all || !high {
+                sum = sum.wrapping_add(hash_value(seed, value));
             }
         });
         sum
     }
 
+    #[inline]
     fn matches(&self, stored: &Stored, all: bool) -> bool {
         let mut at = 0;
         let mut equal = true;
         self.visit_any(&mut |name, high, value| {
             if (all || !high) && value != LabelValue::Absent && equal {
                 let has = |(key, v): &(Cow<'static, str>, Value)| {
-                    **key == *name.as_str() && is_value(v, value)
+                    is_name(key, name.as_str()) && is_value(v, value)
                 };
                 equal = stored.get(at).is_some_and(has) || stored.iter().any(has);
                 at += 1;
@@ -149,9 +153,16 @@ pub(super) trait Lookup: Labels {
 
 impl<L: Labels> Lookup for L {}
 
+/// Declared names are the same text most of the time, and the same place.
+#[inline]
+fn is_name(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
+
+#[inline]
 fn hash_value(seed: u64, value: LabelValue<'_>) -> u64 {
     match value {
-        LabelValue::Absent => seed,
+        LabelValue::Absent => 0,
         LabelValue::Str(text) => hash_bytes(seed, text.as_bytes()),
         LabelValue::Int(number) => fold(seed ^ 1, number.cast_unsigned()),
         LabelValue::Bool(flag) => fold(seed ^ 2, u64::from(flag)),
@@ -159,25 +170,38 @@ fn hash_value(seed: u64, value: LabelValue<'_>) -> u64 {
     }
 }
 
-/// Eight bytes a step. The seed is random for each process, so that nobody outside can
-/// choose texts that collide.
+/// Eight bytes a step, the last of which overlap those before. The seed is random for each
+/// process, so that nobody outside can choose texts that collide.
+#[inline]
 fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
-    let mut hash = seed ^ bytes.len() as u64;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        hash = fold(hash, u64::from_le_bytes(*word));
+    let mut hash = seed ^ (bytes.len() as u64).rotate_left(32);
+    if let Some(last) = bytes.last_chunk::<8>() {
+        for word in bytes.as_chunks::<8>().0 {
+            hash = fold(hash, u64::from_le_bytes(*word));
+        }
+        return fold(hash, u64::from_le_bytes(*last));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    fold(hash, u64::from_le_bytes(last))
+    let rest = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
+        (Some(first), Some(last), _) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        (_, _, [first, .., last]) => {
+            u64::from(*first) << 16 | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last)
+        }
+        (_, _, [only]) => u64::from(*only),
+        _ => 0,
+    };
+    fold(hash, rest)
 }
 
 /// Multiplies to 128 bits and folds the halves together.
+#[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xe703_7ed1_a0b4_28db);
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+#[inline]
 fn is_value(stored: &Value, value: LabelValue<'_>) -> bool {
     match (stored, value) {
         (Value::Str(a), LabelValue::Str(b)) => **a == *b,

@@ -10,6 +10,7 @@ use trefoil_wire::otlp::metrics::write::{
 };
 use trefoil_wire::protobuf::Writer;
 
+use super::declare::Audience;
 use super::exemplar::Exemplar;
 use super::family::Kind;
 use super::registry::{Collected, Registry};
@@ -70,6 +71,7 @@ pub(super) fn write(
     for same_scope in collected.chunk_by(|a, b| a.definition.scope == b.definition.scope) {
         let metrics: Vec<_> = same_scope
             .iter()
+            .filter(|metric| metric.definition.audience != Audience::Pull)
             .map(|metric| (metric, news(metric, reader)))
             .filter(|(_, news)| !news.is_empty())
             .collect();

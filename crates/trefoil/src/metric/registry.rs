@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::counter::{Counter, UpDownCounter};
-use super::declare::{Buckets, Definition, Scope};
+use super::declare::{Audience, Buckets, Definition, Scope};
 use super::family::{Collect, Family, Kind};
 use super::gauge::Gauge;
 use super::histogram::Histogram;
@@ -29,6 +29,8 @@ pub struct Registry {
     observers: Observers,
     /// One collection at a time, so that a push and a scrape do not run callbacks twice.
     collecting: Mutex<()>,
+    /// Whether it reports the process.
+    has_runtime: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl Registry {
             }),
             observers: Observers::default(),
             collecting: Mutex::new(()),
+            has_runtime: AtomicBool::new(false),
         }
     }
 
@@ -106,6 +109,7 @@ impl Registry {
             unit: Cow::Borrowed(""),
             scope: Scope::default(),
             buckets: Buckets::Default,
+            audience: Audience::Both,
         };
         MetricBuilder { registry: self, definition }
     }
@@ -116,6 +120,11 @@ impl Registry {
         self.limits.high_cardinality.store(settings.high_cardinality, Relaxed);
         self.limits.exemplars.store(settings.exemplars, Relaxed);
         self.limits.exponential.store(settings.exponential_histograms, Relaxed);
+    }
+
+    /// True for the first who asks.
+    pub(super) fn claim_runtime(&self) -> bool {
+        !self.has_runtime.swap(true, Relaxed)
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -253,6 +262,11 @@ impl MetricBuilder<'_> {
         version: impl Into<Cow<'static, str>>,
     ) -> Self {
         self.definition.scope = Scope { name: name.into(), version: version.into() };
+        self
+    }
+
+    pub(super) fn audience(mut self, audience: Audience) -> Self {
+        self.definition.audience = audience;
         self
     }
 

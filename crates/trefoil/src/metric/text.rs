@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use trefoil_wire::exposition::{self, Format, Writer};
 use trefoil_wire::otlp::metrics::Number;
 
+use super::declare::Audience;
 use super::exemplar::Exemplar;
 use super::family::Kind;
 use super::label::Stored;
@@ -40,7 +41,7 @@ fn write_target(w: &mut Writer, resource: &Resource) {
 fn write(collected: &[Collected], w: &mut Writer) {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for metric in collected {
+    for metric in collected.iter().filter(|m| m.definition.audience != Audience::Push) {
         let (name, unit) = family_name(&metric.definition, metric.kind);
         let claims: Vec<String> =
             suffixes(metric.kind).iter().map(|suffix| format!("{name}{suffix}")).collect();

@@ -1,0 +1,274 @@
+//! `/metrics`, as a page to mount and as a server of its own.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use trefoil_wire::compression::{self, Encoding};
+use trefoil_wire::exposition::Format;
+
+use super::registry::Registry;
+use crate::resource::Resource;
+
+/// Connections at one time. Prometheus keeps one open; the rest waits to be accepted.
+const CONNECTIONS_MAX: usize = 32;
+/// Longest that a client may take to ask.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pages below this are not worth packing.
+const GZIP_BYTES_MIN: usize = 1024;
+
+/// The metrics as a page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    registry: Arc<Registry>,
+    resource: Arc<Resource>,
+    /// Unix nanoseconds of the last time somebody read it, 0 for never.
+    last_read_ns: AtomicU64,
+}
+
+impl Page {
+    pub(crate) fn new(registry: Arc<Registry>, resource: Arc<Resource>) -> Page {
+        Page { registry, resource, last_read_ns: AtomicU64::new(0) }
+    }
+
+    /// The page for a client that accepts these media types (the `Accept` header): content
+    /// type and text.
+    pub(crate) fn read(&self, accept: &str) -> (&'static str, String) {
+        self.last_read_ns.store(super::now_ns(), Relaxed);
+        let format = choose(accept);
+        (format.content_type(), self.registry.write_text(format, Some(&self.resource)))
+    }
+
+    /// Unix nanoseconds of the last time somebody read it; `None` if nobody did.
+    pub(crate) fn last_read_ns(&self) -> Option<u64> {
+        Some(self.last_read_ns.load(Relaxed)).filter(|time| *time != 0)
+    }
+}
+
+/// The format that is preferred; of two alike OpenMetrics, which has exemplars.
+fn choose(accept: &str) -> Format {
+    let weight = |types: &[&str]| {
+        let accepted = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let media_type = parts.next()?;
+            let mut parameters = parts.filter_map(|p| p.split_once('='));
+            let weight = parameters.find(|(name, _)| name.eq_ignore_ascii_case("q"));
+            let weight = weight.map_or(1.0, |(_, weight)| weight.parse().unwrap_or(0.0));
+            types.iter().any(|t| t.eq_ignore_ascii_case(media_type)).then_some(weight)
+        });
+        accepted.fold(0.0, f64::max)
+    };
+    let open_metrics = weight(&["application/openmetrics-text"]);
+    let text = weight(&["text/plain", "text/*", "*/*"]);
+    if open_metrics > 0.0 && open_metrics >= text {
+        Format::OpenMetrics
+    } else {
+        Format::Prometheus
+    }
+}
+
+/// A server of the page, on a thread of its own.
+pub(crate) struct Scrape {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scrape {
+    /// Listens and serves.
+    ///
+    /// # Errors
+    /// The address cannot be had; says which and what to do.
+    pub(crate) fn start(address: SocketAddr, page: Arc<Page>) -> Result<Scrape, String> {
+        let wrong = |error: std::io::Error| {
+            format!(
+                "cannot serve metrics on {address}: {error}; stop the other process or choose \
+                 another port"
+            )
+        };
+        let listener = std::net::TcpListener::bind(address).map_err(wrong)?;
+        listener.set_nonblocking(true).map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(wrong)?;
+        let (stop, stopped) = oneshot::channel();
+        let work = move || {
+            // Nothing the server does may become telemetry of the service.
+            let _quiet = tracing::dispatcher::set_default(&tracing::Dispatch::none());
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(listener, page) => {}
+                    // A sender that is gone stops it just as well.
+                    _ = stopped => {}
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("trefoil-metrics".to_owned()).spawn(work);
+        let thread = thread.map_err(wrong)?;
+        Ok(Scrape { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Stops it; requests in flight are cut off.
+impl Drop for Scrape {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scrape({})", self.address)
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, page: Arc<Page>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let page = Arc::clone(&page);
+                tokio::spawn(async move {
+                    serve_connection(stream, page).await;
+                    drop(permit);
+                });
+            }
+            // Out of file descriptors, most likely: others may give some back.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, page: Arc<Page>) {
+    let service = hyper::service::service_fn(move |request| {
+        let answer = answer(&request, &page);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // A connection that breaks concerns nobody but its client.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn answer<B>(request: &Request<B>, page: &Page) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    if !matches!(path, "/metrics" | "/health") {
+        let text = "not found: metrics are at /metrics, /health says whether this process lives\n";
+        return plain(StatusCode::NOT_FOUND, text);
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    if path == "/health" {
+        return plain(StatusCode::OK, "ok\n");
+    }
+    let (content_type, text) = page.read(&all(request.headers(), &ACCEPT));
+    let mut body = Bytes::from(text);
+    let wanted = accepts_gzip(&all(request.headers(), &ACCEPT_ENCODING));
+    let packed = (wanted && body.len() >= GZIP_BYTES_MIN)
+        .then(|| compression::compress(Encoding::Gzip, &body).ok())
+        .flatten();
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if let Some(packed) = packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        body = Bytes::from(packed);
+    }
+    *response.body_mut() = Full::new(body);
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// The values of a header, which may come several times.
+fn all(headers: &HeaderMap, name: &http::HeaderName) -> String {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
+}
+
+fn accepts_gzip(accept_encoding: &str) -> bool {
+    accept_encoding.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|p| p.strip_prefix("q="));
+        is_gzip && weight.is_none_or(|weight| weight.parse::<f64>().is_ok_and(|w| w > 0.0))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_the_one_that_is_preferred() {
+        let check = |accept: &str, expect: Format| assert_eq!(choose(accept), expect, "{accept}");
+        check("", Format::Prometheus);
+        check("*/*", Format::Prometheus);
+        check("text/html,application/xhtml+xml,*/*;q=0.8", Format::Prometheus);
+        check("application/openmetrics-text", Format::OpenMetrics);
+        check("application/openmetrics-text; version=1.0.0; q=0", Format::Prometheus);
+        // What Prometheus 2.5 and 3 send.
+        check(
+            "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            Format::OpenMetrics,
+        );
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+             application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;\
+             escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,/;q=0.1",
+            Format::OpenMetrics,
+        );
+        check(
+            "text/plain;version=0.0.4;q=0.9,application/openmetrics-text;q=0.5",
+            Format::Prometheus,
+        );
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_ask_for_it() {
+        for (header, expect) in [
+            ("", false),
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("deflate", false),
+        ] {
+            assert_eq!(accepts_gzip(header), expect, "{header}");
+        }
+    }
+}
