@@ -29,7 +29,7 @@ mod runtime;
 mod serve;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use counter::{BoundCounter, BoundUpDownCounter, Counter, UpDownCounter};
 pub use declare::{Buckets, Definition};
@@ -48,8 +48,8 @@ pub use runtime::CountingAllocator;
 pub(crate) use family::Kind;
 pub(crate) use otlp::ReaderState;
 pub(crate) use registry::Collected;
-pub(crate) use runtime::{SignalState, install, install_service, observe_signal};
-pub(crate) use serve::{Page, Scrape};
+pub(crate) use runtime::{install_service, observe_exporters, observe_signal};
+pub(crate) use serve::Serving;
 
 /// Unix nanoseconds, for what happens rarely.
 fn now_ns() -> u64 {

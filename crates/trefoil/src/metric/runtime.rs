@@ -7,7 +7,7 @@ mod process;
 mod tokio;
 
 pub use allocator::CountingAllocator;
-pub(crate) use own::{SignalState, observe_signal};
+pub(crate) use own::{observe_exporters, observe_signal};
 
 use std::sync::Arc;
 

@@ -19,6 +19,7 @@ use trefoil_wire::compression::{self, Encoding};
 use trefoil_wire::exposition::Format;
 
 use super::registry::Registry;
+use crate::config::MetricSettings;
 use crate::resource::Resource;
 
 /// Connections at one time. Prometheus keeps one open; the rest waits to be accepted.
@@ -28,9 +29,55 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages below this are not worth packing.
 const GZIP_BYTES_MIN: usize = 1024;
 
+/// The metrics of one telemetry while it runs: process and runtime are reported, the page
+/// can be read, `/metrics` is served if the settings say where.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    page: Arc<Page>,
+    scrape: Option<Scrape>,
+}
+
+impl Serving {
+    /// Starts; what could not be served is the second value, for the operator.
+    pub(crate) fn start(
+        settings: &MetricSettings,
+        registry: &Arc<Registry>,
+        resource: &Arc<Resource>,
+    ) -> (Serving, Option<String>) {
+        if settings.runtime {
+            super::runtime::install(registry);
+        }
+        let page = Arc::new(Page {
+            registry: Arc::clone(registry),
+            resource: Arc::clone(resource),
+            last_read_ns: AtomicU64::new(0),
+        });
+        match settings.prometheus.map(|address| Scrape::start(address, Arc::clone(&page))) {
+            None => (Serving { page, scrape: None }, None),
+            Some(Ok(scrape)) => (Serving { page, scrape: Some(scrape) }, None),
+            Some(Err(warning)) => (Serving { page, scrape: None }, Some(warning)),
+        }
+    }
+
+    /// See [`Page::read`].
+    pub(crate) fn text(&self, accept: &str) -> (&'static str, String) {
+        self.page.read(accept)
+    }
+
+    /// Where `/metrics` is served, if it is.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.scrape.as_ref().map(|scrape| scrape.address)
+    }
+
+    /// Unix nanoseconds of the last time somebody read the page; `None` if nobody did.
+    pub(crate) fn last_read_ns(&self) -> Option<u64> {
+        Some(self.page.last_read_ns.load(Relaxed)).filter(|time| *time != 0)
+    }
+}
+
 /// The metrics as a page.
 #[derive(Debug)]
-pub(crate) struct Page {
+struct Page {
     registry: Arc<Registry>,
     resource: Arc<Resource>,
     /// Unix nanoseconds of the last time somebody read it, 0 for never.
@@ -38,21 +85,12 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(registry: Arc<Registry>, resource: Arc<Resource>) -> Page {
-        Page { registry, resource, last_read_ns: AtomicU64::new(0) }
-    }
-
     /// The page for a client that accepts these media types (the `Accept` header): content
     /// type and text.
-    pub(crate) fn read(&self, accept: &str) -> (&'static str, String) {
+    fn read(&self, accept: &str) -> (&'static str, String) {
         self.last_read_ns.store(super::now_ns(), Relaxed);
         let format = choose(accept);
         (format.content_type(), self.registry.write_text(format, Some(&self.resource)))
-    }
-
-    /// Unix nanoseconds of the last time somebody read it; `None` if nobody did.
-    pub(crate) fn last_read_ns(&self) -> Option<u64> {
-        Some(self.last_read_ns.load(Relaxed)).filter(|time| *time != 0)
     }
 }
 
@@ -79,7 +117,7 @@ fn choose(accept: &str) -> Format {
 }
 
 /// A server of the page, on a thread of its own.
-pub(crate) struct Scrape {
+struct Scrape {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -90,7 +128,7 @@ impl Scrape {
     ///
     /// # Errors
     /// The address cannot be had; says which and what to do.
-    pub(crate) fn start(address: SocketAddr, page: Arc<Page>) -> Result<Scrape, String> {
+    fn start(address: SocketAddr, page: Arc<Page>) -> Result<Scrape, String> {
         let wrong = |error: std::io::Error| {
             format!(
                 "cannot serve metrics on {address}: {error}; stop the other process or choose \
@@ -117,11 +155,6 @@ impl Scrape {
         let thread = std::thread::Builder::new().name("trefoil-metrics".to_owned()).spawn(work);
         let thread = thread.map_err(wrong)?;
         Ok(Scrape { address, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 }
 
@@ -231,44 +264,4 @@ fn accepts_gzip(accept_encoding: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_format_is_the_one_that_is_preferred() {
-        let check = |accept: &str, expect: Format| assert_eq!(choose(accept), expect, "{accept}");
-        check("", Format::Prometheus);
-        check("*/*", Format::Prometheus);
-        check("text/html,application/xhtml+xml,*/*;q=0.8", Format::Prometheus);
-        check("application/openmetrics-text", Format::OpenMetrics);
-        check("application/openmetrics-text; version=1.0.0; q=0", Format::Prometheus);
-        // What Prometheus 2.5 and 3 send.
-        check(
-            "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            Format::OpenMetrics,
-        );
-        check(
-            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
-             application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;\
-             escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,/;q=0.1",
-            Format::OpenMetrics,
-        );
-        check(
-            "text/plain;version=0.0.4;q=0.9,application/openmetrics-text;q=0.5",
-            Format::Prometheus,
-        );
-    }
-
-    #[test]
-    fn gzip_is_for_those_who_ask_for_it() {
-        for (header, expect) in [
-            ("", false),
-            ("gzip", true),
-            ("br, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("deflate", false),
-        ] {
-            assert_eq!(accepts_gzip(header), expect, "{header}");
-        }
-    }
-}
+mod tests;

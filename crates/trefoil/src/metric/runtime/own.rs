@@ -4,34 +4,20 @@ use std::sync::Arc;
 
 use super::{Audience, Kind, Registry, observe};
 use crate::account::{Account, Counts, Dropped, Signal};
+use crate::export::ExporterStatus;
 use crate::labels;
 
 labels! {
     struct Of { signal: &'static str }
     struct Loss { signal: &'static str, reason: &'static str }
+    struct Through<'a> { signal: &'static str, exporter: &'a str, endpoint: &'a str }
     struct Overflow<'a> { metric: &'a str }
-}
-
-/// What a signal's exporter knows of itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SignalState {
-    pub(crate) queue_items: u64,
-    pub(crate) queue_bytes: u64,
-    /// Seconds of all exports, tries that failed included.
-    pub(crate) export_seconds: f64,
-    pub(crate) exports: u64,
-    pub(crate) failed_exports: u64,
 }
 
 type About = (&'static str, &'static str, &'static str);
 
 /// Reports a signal: produced = exported + dropped + sampled out + pending.
-pub(crate) fn observe_signal(
-    registry: &Registry,
-    signal: Signal,
-    account: &Arc<Account>,
-    state: impl Fn() -> SignalState + Clone + Send + 'static,
-) {
+pub(crate) fn observe_signal(registry: &Registry, signal: Signal, account: &Arc<Account>) {
     let items = |about: About, of: fn(&Counts) -> u64| {
         let account = Arc::clone(account);
         observe::<Of, u64>(registry, about, Kind::Counter, Audience::Both, move |observer| {
@@ -39,9 +25,8 @@ pub(crate) fn observe_signal(
         });
     };
     items(("trefoil_sdk_produced_total", "", "Items that came into being."), |c| c.produced);
-    items(("trefoil_sdk_exported_total", "", "Items that a receiver acknowledged."), |c| {
-        c.exported
-    });
+    let about = ("trefoil_sdk_exported_total", "", "Items that a receiver acknowledged.");
+    items(about, |c| c.exported);
     let about = ("trefoil_sdk_sampled_out_total", "", "Items of traces that sampling left out.");
     items(about, |c| c.sampled_out);
     let account = Arc::clone(account);
@@ -53,38 +38,41 @@ pub(crate) fn observe_signal(
             observer.set(counts.dropped(reason), labels);
         }
     });
-    observe_state(registry, signal, state);
 }
 
-fn observe_state(
+/// Reports each exporter of each signal.
+pub(crate) fn observe_exporters(
     registry: &Registry,
-    signal: Signal,
-    state: impl Fn() -> SignalState + Clone + Send + 'static,
+    status: impl Fn() -> Vec<ExporterStatus> + Clone + Send + 'static,
 ) {
-    let of = Of { signal: signal.as_str() };
-    let number = |about: About, kind: Kind, read: fn(&SignalState) -> u64| {
-        let state = state.clone();
-        observe::<Of, u64>(registry, about, kind, Audience::Both, move |observer| {
-            observer.set(read(&state()), of);
+    let each = |about: About, kind: Kind, of: fn(&ExporterStatus) -> u64| {
+        let status = status.clone();
+        observe::<Through<'_>, u64>(registry, about, kind, Audience::Both, move |observer| {
+            for exporter in status() {
+                let labels = Through {
+                    signal: exporter.signal.as_str(),
+                    exporter: exporter.kind,
+                    endpoint: &exporter.endpoint,
+                };
+                observer.set(of(&exporter), labels);
+            }
         });
     };
+    let about = ("trefoil_sdk_exporter_exported_total", "", "Items the exporter's receiver took.");
+    each(about, Kind::Counter, |e| e.counts.exported);
+    let about = ("trefoil_sdk_exporter_dropped_total", "", "Items the exporter lost.");
+    each(about, Kind::Counter, |e| e.counts.dropped_total());
     let about = ("trefoil_sdk_queue_items", "", "Items that wait to be exported.");
-    number(about, Kind::Gauge, |s| s.queue_items);
+    each(about, Kind::Gauge, |e| e.queued.0);
     let about = ("trefoil_sdk_queue_bytes", "By", "Bytes that wait to be exported.");
-    number(about, Kind::Gauge, |s| s.queue_bytes);
-    number(("trefoil_sdk_exports_total", "", "Batches that were tried."), Kind::Counter, |s| {
-        s.exports
-    });
-    let about = ("trefoil_sdk_export_failures_total", "", "Batches that did not get through.");
-    number(about, Kind::Counter, |s| s.failed_exports);
-    let about = ("trefoil_sdk_export_seconds_total", "s", "Time that exports took.");
-    observe::<Of, f64>(registry, about, Kind::Counter, Audience::Both, move |observer| {
-        observer.set(state().export_seconds, of);
-    });
+    each(about, Kind::Gauge, |e| e.queued.1);
+    let about = ("trefoil_sdk_exporter_failing", "", "1 if the last try failed and is repeated.");
+    each(about, Kind::Gauge, |e| u64::from(e.failing));
 }
 
 /// Reports which metrics have more series than they may.
 pub(super) fn observe_overflow(registry: &Arc<Registry>) {
+    // TRAP: the registry keeps the callback; a strong reference would keep both for ever.
     let weak = Arc::downgrade(registry);
     let about = (
         "trefoil_sdk_metric_overflow_total",
