@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
@@ -12,6 +13,7 @@ use crate::config::{
 };
 use crate::export::Memory;
 use crate::init::{InitError, Telemetry};
+use crate::metric::Registry;
 use crate::value::Value;
 
 /// Settings that the program makes.
@@ -22,6 +24,7 @@ pub struct Builder {
     service_name: String,
     prefix: Option<String>,
     variables: Option<BTreeMap<String, String>>,
+    registry: Option<Arc<Registry>>,
     defaults: Vec<Change>,
     changes: Vec<Change>,
 }
@@ -32,6 +35,7 @@ impl Builder {
             service_name: service_name.to_owned(),
             prefix: None,
             variables: None,
+            registry: None,
             defaults: Vec::new(),
             changes: Vec::new(),
         }
@@ -100,6 +104,19 @@ impl Builder {
         let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into()));
         self.variables = Some(variables.collect());
         self
+    }
+
+    /// Reads metrics from this registry. Unless set, [`Builder::install`] reads the one of the
+    /// process, which [`metrics!`](crate::metrics) declares into, and [`Builder::build`] one of
+    /// its own: [`Handle::registry`](crate::Handle::registry).
+    #[must_use]
+    pub fn registry(mut self, registry: Arc<Registry>) -> Builder {
+        self.registry = Some(registry);
+        self
+    }
+
+    pub(crate) fn registry_or(&self, registry: Arc<Registry>) -> Arc<Registry> {
+        self.registry.clone().unwrap_or(registry)
     }
 
     /// Whether telemetry starts at all.

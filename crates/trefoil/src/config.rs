@@ -29,11 +29,12 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use settings::{
     BatchSettings, ExporterSettings, KeepSettings, LogLimits, LogSettings, MetricSettings,
     OperationRule, OtlpSettings, SamplerSettings, Settings, SpanLimits, SpoolSettings, TlsSettings,
-    TraceSettings,
+    Told, TraceSettings,
 };
 pub use settings::{Console, ConsoleStream, OtlpProtocol, PropagatorName};
 pub(crate) use source::Source;
 pub use view::Config;
+pub(crate) use view::without_secrets;
 
 pub(crate) use document::{directives, log_level};
 use environment::Environment;

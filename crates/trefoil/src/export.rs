@@ -39,7 +39,7 @@ use tracing::Dispatch;
 use tracing::dispatcher::with_default;
 
 use crate::account::{Account, Counts, Signal};
-use crate::config::{BatchSettings, ExporterSettings, Settings};
+use crate::config::{BatchSettings, ExporterSettings, Settings, Told};
 use crate::resource::Resource;
 use batch::Ledger;
 use ending::Ending;
@@ -85,6 +85,8 @@ pub(crate) struct Exporters {
     pub(crate) logs: Vec<ExporterSettings>,
     /// Between two collections of metrics.
     pub(crate) metric_interval: Duration,
+    /// What standard error is told of trouble.
+    pub(crate) told: Told,
 }
 
 impl Exporters {
@@ -94,6 +96,7 @@ impl Exporters {
             metrics: settings.metrics.exporters.clone(),
             logs: settings.logs.exporters.clone(),
             metric_interval: settings.metrics.interval,
+            told: settings.told,
         }
     }
 }
@@ -148,6 +151,7 @@ impl Exporting {
         let (orders, inbox) = unbounded_channel();
         let queues = [Arc::clone(&sources.traces), Arc::clone(&sources.logs)];
         let routes = routes(&exporters, sources);
+        let told = exporters.told;
         let exporters: Vec<_> = routes
             .iter()
             .flat_map(|route| route.exporters.iter().map(|(_, k)| Arc::clone(k)))
@@ -155,7 +159,7 @@ impl Exporting {
         let all = exporters.clone();
         let work = move || {
             // TRAP: spans of the exporter's own requests would beget requests without end.
-            with_default(&Dispatch::none(), || run(resource, routes, all, inbox));
+            with_default(&Dispatch::none(), || run(resource, routes, (all, told), inbox));
         };
         let thread = thread::Builder::new().name("trefoil-export".to_owned()).spawn(work);
         let thread = thread.map(|handle| handle.thread().id()).ok();
@@ -286,7 +290,7 @@ fn route(
 fn run(
     resource: Arc<Resource>,
     routes: Vec<Route>,
-    exporters: Vec<Arc<Known>>,
+    (exporters, told): (Vec<Arc<Known>>, Told),
     orders: UnboundedReceiver<Order>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -298,7 +302,7 @@ fn run(
         }
         return;
     };
-    let (ending, status_line) = (Ending::default(), StatusLine::new(exporters));
+    let (ending, status_line) = (Ending::default(), StatusLine::new(exporters, told));
     let around = Rc::new(Surroundings { resource, ending, status_line });
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {

@@ -1,22 +1,21 @@
 //! Two lines in `main`: the guard, and the order in which the parts start and stop.
 
 mod ending;
+mod parts;
 mod report;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Dispatch;
 
-use crate::account::{Account, Counts, Signal};
+use crate::account::{Counts, Signal};
 use crate::builder::Builder;
-use crate::config::{Config, Settings};
-use crate::export::Queue;
+use crate::config::{Config, Told};
 use crate::metric::Registry;
-use crate::resource::{Instance, Resource};
 
+pub(crate) use parts::Parts;
 pub use report::{Report, SignalReport};
 
 /// Starts telemetry for a service, configured by the environment.
@@ -93,8 +92,11 @@ impl std::ops::Deref for Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         let parts = &self.handle.parts;
+        if parts.has_ended() {
+            return;
+        }
         let report = parts.shutdown(parts.settings.shutdown_timeout);
-        if report.lost() > 0 && parts.settings.status_line {
+        if report.lost() > 0 && parts.settings.told == Told::All {
             say(&report.to_string());
         }
     }
@@ -117,7 +119,7 @@ impl Handle {
     /// Whether anything is recorded and sent.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.parts.settings.enabled && !self.parts.stopped.load(Ordering::Relaxed)
+        self.parts.is_running()
     }
 
     /// The settings in force, each with where it came from.
@@ -153,87 +155,9 @@ impl Handle {
     }
 }
 
-/// All that runs.
-pub(crate) struct Parts {
-    pub(crate) settings: Settings,
-    pub(crate) config: Config,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) resource: Arc<Resource>,
-    accounts: [Arc<Account>; 3],
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) traces_queue: Arc<Queue>,
-    pub(crate) logs_queue: Arc<Queue>,
-    stopped: AtomicBool,
-    /// What the first shutdown came to; the guard's drop after it has nothing to add.
-    report: Mutex<Option<Report>>,
-    _instance: Option<Instance>,
-}
-
-impl Parts {
-    pub(crate) fn account(&self, signal: Signal) -> &Arc<Account> {
-        &self.accounts[signal as usize]
-    }
-
-    fn flush(&self, deadline: Duration) -> Report {
-        let begin = Instant::now();
-        let _ = deadline;
-        self.report(begin, true)
-    }
-
-    fn shutdown(&self, deadline: Duration) -> Report {
-        // A second caller waits for the first and hears the same.
-        let mut known = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(report) = &*known {
-            return report.clone();
-        }
-        let report = self.flush(deadline);
-        self.stopped.store(true, Ordering::Relaxed);
-        *known = Some(report.clone());
-        report
-    }
-
-    fn report(&self, begin: Instant, complete: bool) -> Report {
-        let signal = |signal| SignalReport::new(signal, self.account(signal).read(), Vec::new());
-        Report {
-            traces: signal(Signal::Traces),
-            metrics: signal(Signal::Metrics),
-            logs: signal(Signal::Logs),
-            elapsed: begin.elapsed(),
-            complete,
-        }
-    }
-}
-
 /// Starts the parts; nothing of it is global.
 pub(crate) fn build(builder: &Builder) -> (Telemetry, Dispatch) {
     start(builder, Arc::new(Registry::new()))
-}
-
-fn start(builder: &Builder, registry: Arc<Registry>) -> (Telemetry, Dispatch) {
-    let mut resolved = builder.resolve();
-    let instance = resolved.claim_instance();
-    let settings = resolved.settings;
-    registry.configure(&settings.metrics);
-    let accounts = [(); 3].map(|()| Arc::new(Account::default()));
-    let [traces, _, logs] = &accounts;
-    let traces_queue = Arc::new(Queue::new(settings.traces.batch.clone(), Arc::clone(traces)));
-    let logs_queue = Arc::new(Queue::new(settings.logs.batch.clone(), Arc::clone(logs)));
-    let resource = Arc::new(Resource::new(settings.resource.clone()));
-    tell(&resolved.warnings, settings.status_line);
-    let parts = Arc::new(Parts {
-        config: resolved.config,
-        warnings: resolved.warnings,
-        resource,
-        accounts,
-        registry,
-        traces_queue,
-        logs_queue,
-        stopped: AtomicBool::new(false),
-        report: Mutex::new(None),
-        _instance: instance,
-        settings,
-    });
-    (Telemetry { handle: Handle { parts } }, Dispatch::none())
 }
 
 /// Starts the parts for the whole process.
@@ -243,21 +167,20 @@ pub(crate) fn install(builder: &Builder) -> Result<Telemetry, InitError> {
         return Err(InitError::SubscriberTaken);
     }
     let (telemetry, dispatch) = start(builder, Arc::clone(Registry::global()));
-    let parts = &telemetry.handle.parts;
-    if parts.settings.enabled {
+    if !dispatch.is::<tracing::subscriber::NoSubscriber>() {
         tracing::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::SubscriberTaken)?;
-        if parts.settings.panic_hook {
-            ending::watch(parts);
+        if telemetry.parts.settings.panic_hook {
+            ending::watch(&telemetry.parts);
         }
     }
     Ok(telemetry)
 }
 
-fn tell(warnings: &[String], status_line: bool) {
-    if status_line {
-        warnings.iter().for_each(|warning| say(warning));
-    }
+fn start(builder: &Builder, registry: Arc<Registry>) -> (Telemetry, Dispatch) {
+    let registry = builder.registry_or(registry);
+    let (parts, dispatch) = Parts::start(builder, registry);
+    (Telemetry { handle: Handle { parts } }, dispatch)
 }
 
 /// The crate's own word to the operator. A closed standard error is no reason to panic.

@@ -8,7 +8,7 @@ use super::endpoint::url;
 use super::source::Layer;
 use super::{
     BatchSettings, ExporterSettings, KeepSettings, LogLimits, LogSettings, MetricSettings,
-    OtlpProtocol, OtlpSettings, Settings, SpanLimits, TlsSettings, TraceSettings,
+    OtlpProtocol, OtlpSettings, Settings, SpanLimits, TlsSettings, Told, TraceSettings,
 };
 use crate::account::Signal;
 
@@ -31,8 +31,23 @@ pub(super) fn settings(draft: &mut Draft, warnings: &mut BTreeSet<String>) -> Se
         baggage_attributes: draft.baggage_attributes.value.clone(),
         shutdown_timeout: draft.shutdown_timeout.value,
         spool: draft.spool.value.clone(),
-        status_line: draft.status_line.value,
+        told: told(draft),
         panic_hook: draft.panic_hook.value,
+    }
+}
+
+/// With no receiver named, one may well not be there.
+fn told(draft: &Draft) -> Told {
+    let named = |signal: &SignalDraft| {
+        signal.exporters.source.layer > Layer::Default
+            || signal.otlp.endpoint.source.layer > Layer::Default
+    };
+    if !draft.status_line.value {
+        Told::Nothing
+    } else if [&draft.traces, &draft.metrics, &draft.logs].into_iter().any(named) {
+        Told::All
+    } else {
+        Told::Once
     }
 }
 

@@ -23,10 +23,20 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Duration,
     /// Where batches wait that could not be sent, across restarts; `None` keeps them in memory.
     pub(crate) spool: Option<SpoolSettings>,
-    /// Whether an outage is told on standard error, a line now and then.
-    pub(crate) status_line: bool,
+    pub(crate) told: Told,
     /// Whether a panic becomes a log record that leaves before the process ends.
     pub(crate) panic_hook: bool,
+}
+
+/// What standard error is told of wrong settings and of receivers that cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The first failure, then a line now and then.
+    #[default]
+    All,
+    /// The first failure alone: nobody named a receiver, so that none need be there.
+    Once,
+    Nothing,
 }
 
 #[derive(Clone, Debug)]

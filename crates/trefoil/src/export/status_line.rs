@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::lane::Known;
 use crate::account::Signal;
+use crate::config::Told;
 
 /// Between two lines about the same endpoint.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -20,6 +21,8 @@ pub(super) struct StatusLine {
     exporters: Vec<Arc<Known>>,
     troubles: RefCell<Vec<Trouble>>,
     write: Box<dyn Fn(&str)>,
+    /// Between two lines about the same endpoint.
+    interval: Duration,
 }
 
 /// One endpoint that fails; the signals that go to it share its line.
@@ -41,12 +44,17 @@ impl fmt::Debug for StatusLine {
 
 impl StatusLine {
     /// On standard error.
-    pub(super) fn new(exporters: Vec<Arc<Known>>) -> StatusLine {
-        Self::to(exporters, Box::new(to_stderr))
+    pub(super) fn new(exporters: Vec<Arc<Known>>, told: Told) -> StatusLine {
+        let line = Self::to(exporters, Box::new(to_stderr));
+        match told {
+            Told::All => line,
+            Told::Once => StatusLine { interval: Duration::MAX, ..line },
+            Told::Nothing => StatusLine { write: Box::new(|_| {}), ..line },
+        }
     }
 
     fn to(exporters: Vec<Arc<Known>>, write: Box<dyn Fn(&str)>) -> StatusLine {
-        StatusLine { exporters, troubles: RefCell::default(), write }
+        StatusLine { exporters, troubles: RefCell::default(), write, interval: INTERVAL }
     }
 
     /// A try failed.
@@ -87,7 +95,7 @@ impl StatusLine {
         if !trouble.failing.contains(&signal) {
             trouble.failing.push(signal);
         }
-        if now.duration_since(trouble.told) >= INTERVAL {
+        if now.duration_since(trouble.told) >= self.interval {
             trouble.told = now;
             let what: Vec<&str> = trouble.failing.iter().map(|signal| signal.as_str()).collect();
             let what = what.join(", ");

@@ -81,7 +81,7 @@ impl SignalReport {
 
 impl fmt::Display for SignalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lost {} {}", self.counts.dropped_total(), items(self.signal))?;
+        write!(f, "{} lost: {}", items(self.signal), self.counts.dropped_total())?;
         let reasons = Dropped::ALL.iter().map(|reason| (reason, self.counts.dropped(*reason)));
         for (index, (reason, count)) in reasons.filter(|(_, count)| *count > 0).enumerate() {
             let between = if index == 0 { " (" } else { ", " };

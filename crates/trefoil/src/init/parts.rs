@@ -1,0 +1,219 @@
+//! All that runs, the order in which it starts and the order in which it stops.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::Dispatch;
+
+use super::report::{Report, SignalReport};
+use crate::account::{Account, Signal};
+use crate::builder::Builder;
+use crate::clock;
+use crate::config::{Config, Console, Resolved, Settings, Told};
+use crate::export::{Exporters, Exporting, Left, Queue, Sources};
+use crate::log::{Levels, Logs};
+use crate::metric::{ReaderState, Registry};
+use crate::resource::{Instance, Resource};
+use crate::sample::Sampler;
+use crate::span::Spans;
+use crate::subscriber::Subscriber;
+
+/// All that runs.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) config: Config,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) logs: Arc<Logs>,
+    /// `None` while disabled.
+    pub(crate) running: Option<Running>,
+    accounts: [Arc<Account>; 3],
+    stopped: AtomicBool,
+    /// What the first shutdown came to; later ones have nothing to add.
+    report: Mutex<Option<Report>>,
+    _instance: Option<Instance>,
+}
+
+/// What there is only while telemetry is enabled.
+pub(crate) struct Running {
+    pub(crate) spans: Spans,
+    pub(crate) exporting: Exporting,
+}
+
+impl Parts {
+    /// Starts what the builder and the environment ask for.
+    pub(super) fn start(builder: &Builder, registry: Arc<Registry>) -> (Arc<Parts>, Dispatch) {
+        let mut resolved = builder.resolve();
+        let instance = resolved.claim_instance();
+        let Resolved { mut settings, config, warnings } = resolved;
+        if settings.told != Told::Nothing {
+            warnings.iter().for_each(|warning| super::say(warning));
+        }
+        if !settings.enabled {
+            quieten(&mut settings);
+        }
+        registry.configure(&settings.metrics);
+        let accounts = [(); 3].map(|()| Arc::new(Account::default()));
+        let resource = Arc::new(Resource::new(settings.resource.clone()));
+        let (spans, queues) = spans(&settings, &accounts);
+        let logs = Arc::new(logs(&settings, &resource, &spans, &queues, &accounts));
+        let levels = Levels::new(&settings.traces.levels);
+        let silent = !settings.enabled && settings.logs.console == Console::Off;
+        let dispatch = if silent {
+            Dispatch::none()
+        } else {
+            Dispatch::new(Subscriber::new(spans.clone(), levels, Arc::clone(&logs)))
+        };
+        let running = settings.enabled.then(|| Running {
+            exporting: exporting(&settings, &resource, queues, &registry, &accounts),
+            spans,
+        });
+        let parts = Parts {
+            config,
+            warnings,
+            resource,
+            registry,
+            logs,
+            running,
+            accounts,
+            stopped: AtomicBool::new(false),
+            report: Mutex::new(None),
+            _instance: instance,
+            settings,
+        };
+        (Arc::new(parts), dispatch)
+    }
+
+    pub(crate) fn account(&self, signal: Signal) -> &Arc<Account> {
+        &self.accounts[signal as usize]
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some() && !self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether a shutdown has begun, whose report somebody else has.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn flush(&self, deadline: Duration) -> Report {
+        let begin = Instant::now();
+        self.logs.flush(clock::now_ns(), begin + deadline);
+        let left = match &self.running {
+            Some(running) => running.exporting.flush(deadline.saturating_sub(begin.elapsed())),
+            None => Left::default(),
+        };
+        self.report(begin, left)
+    }
+
+    pub(super) fn shutdown(&self, deadline: Duration) -> Report {
+        // A second caller waits for the first and hears the same.
+        let mut known = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = &*known {
+            return report.clone();
+        }
+        let begin = Instant::now();
+        self.stopped.store(true, Ordering::Relaxed);
+        let mut left = Left::default();
+        if let Some(Running { spans, exporting }) = &self.running {
+            // Traces whose end nobody will see leave if they failed, and are forgotten if not.
+            spans.decide_all();
+            left = exporting.shutdown(deadline);
+        }
+        self.logs.flush(clock::now_ns(), begin + deadline);
+        let report = self.report(begin, left);
+        *known = Some(report.clone());
+        report
+    }
+
+    fn report(&self, begin: Instant, left: Left) -> Report {
+        let status = self.running.as_ref().map(|r| r.exporting.status()).unwrap_or_default();
+        let signal = |signal| {
+            let of_signal = status.iter().filter(|status| status.signal == signal);
+            let in_trouble = of_signal.filter(|s| s.failing || s.counts.dropped_total() > 0);
+            let problems = in_trouble.filter_map(|status| {
+                let (_, why) = status.last_error.as_ref()?;
+                let endpoint = crate::config::without_secrets(&status.endpoint);
+                Some(format!("{} {endpoint}: {why}", status.kind))
+            });
+            SignalReport::new(signal, self.account(signal).read(), problems.collect())
+        };
+        Report {
+            traces: signal(Signal::Traces),
+            metrics: signal(Signal::Metrics),
+            logs: signal(Signal::Logs),
+            elapsed: begin.elapsed(),
+            complete: left == Left::default(),
+        }
+    }
+}
+
+/// Without telemetry the console stays, which is the program's voice and no telemetry: no
+/// spans, no exporters, no port.
+fn quieten(settings: &mut Settings) {
+    settings.traces.exporters.clear();
+    settings.traces.levels = "off".to_owned();
+    settings.traces.keep.open_spans_max = 0;
+    settings.metrics.exporters.clear();
+    settings.metrics.prometheus = None;
+    settings.metrics.runtime = false;
+    settings.logs.exporters.clear();
+}
+
+/// Queues of spans and of log records.
+type Queues = [Arc<Queue>; 2];
+
+fn spans(settings: &Settings, [traces, _, logs]: &[Arc<Account>; 3]) -> (Spans, Queues) {
+    let queue = |batch: &crate::config::BatchSettings, account: &Arc<Account>| {
+        Arc::new(Queue::new(batch.clone(), Arc::clone(account)))
+    };
+    let queues = [queue(&settings.traces.batch, traces), queue(&settings.logs.batch, logs)];
+    let [spans_out, logs_out] = &queues;
+    let spans = Spans::new(
+        &settings.traces,
+        &settings.baggage_attributes,
+        settings.logs.follow_sampling,
+        Arc::new(Sampler::new(&settings.traces.sampler)),
+        (Arc::clone(spans_out), Arc::clone(traces)),
+        (Arc::clone(logs_out), Arc::clone(logs)),
+    );
+    (spans, queues)
+}
+
+fn logs(
+    settings: &Settings,
+    resource: &Resource,
+    spans: &Spans,
+    [_, queue]: &Queues,
+    [_, _, account]: &[Arc<Account>; 3],
+) -> Logs {
+    Logs::new(
+        &settings.logs,
+        resource.text("service.name").unwrap_or_default(),
+        &settings.baggage_attributes,
+        Arc::clone(queue),
+        Arc::clone(account),
+        settings.enabled.then(|| Arc::new(spans.clone())),
+    )
+}
+
+fn exporting(
+    settings: &Settings,
+    resource: &Arc<Resource>,
+    [traces, logs]: Queues,
+    registry: &Arc<Registry>,
+    [_, metric_account, _]: &[Arc<Account>; 3],
+) -> Exporting {
+    let registry = Arc::clone(registry);
+    let mut reader = ReaderState::new(settings.metrics.delta);
+    let sources = Sources {
+        traces,
+        logs,
+        metrics: Box::new(move |w, now_ns| registry.write_otlp(w, &mut reader, now_ns)),
+        metric_account: Arc::clone(metric_account),
+    };
+    Exporting::start(Exporters::of(settings), Arc::clone(resource), sources)
+}
