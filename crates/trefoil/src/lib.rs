@@ -29,6 +29,15 @@ mod subscriber;
 
 mod propagate;
 
+#[cfg(feature = "grpc")]
+pub mod grpc;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
+
 mod account;
 mod export;
 
@@ -42,6 +51,7 @@ pub use metric::{
     Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
     UpDownCounter,
 };
+pub use propagate::Propagators;
 pub use span::{SpanExt, Status};
 pub use value::Value;
 

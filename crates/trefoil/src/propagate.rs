@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::PropagatorName;
 use crate::context::{Context, SpanContext};
+use crate::init::Handle;
+use crate::subscriber::Subscriber;
 
 /// The formats in which context is read and written. Clones share one list.
 ///
@@ -34,6 +36,16 @@ impl Default for Propagators {
 impl Propagators {
     pub(crate) fn new(names: &[PropagatorName]) -> Propagators {
         Propagators { names: names.into() }
+    }
+
+    /// Those of the telemetry that this thread's spans go to; W3C's if there is none.
+    #[must_use]
+    pub fn current() -> Propagators {
+        tracing::dispatcher::get_default(|dispatch| {
+            let subscriber = dispatch.downcast_ref::<Subscriber>();
+            subscriber.map(|subscriber| subscriber.propagators().clone())
+        })
+        .unwrap_or_default()
     }
 
     /// The context that headers carry. Of several formats that are there, the one that is
@@ -110,6 +122,39 @@ fn read_span(name: PropagatorName, fields: &dyn Fields) -> Option<SpanContext> {
         }
         PropagatorName::Baggage => None,
     }
+}
+
+impl Context {
+    /// Writes it into headers, in the formats of the telemetry in force.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        Propagators::current().inject(self, headers);
+    }
+}
+
+impl Handle {
+    /// The formats in which context travels.
+    #[must_use]
+    pub fn propagators(&self) -> Propagators {
+        Propagators::new(&self.parts.settings.propagators)
+    }
+
+    /// The context that a caller's headers, or gRPC's metadata, carry. Attach it, and spans
+    /// that begin under it are the caller's children.
+    #[must_use]
+    pub fn extract(&self, headers: &HeaderMap) -> Context {
+        self.propagators().extract(headers)
+    }
+}
+
+/// Tells a client its trace: `traceresponse`, of the drafts of W3C trace context.
+pub(crate) fn respond(span: &SpanContext, headers: &mut HeaderMap) {
+    trace_context::write(span, &mut |name, value| {
+        if name == "traceparent"
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            headers.insert(HeaderName::from_static("traceresponse"), value);
+        }
+    });
 }
 
 /// Header fields by name, in lower case; a field may stand several times.

@@ -7,6 +7,7 @@ use tracing_core::{Event, Interest, LevelFilter, Metadata};
 
 use crate::clock;
 use crate::log::{Levels, Logs};
+use crate::propagate::Propagators;
 use crate::span::Spans;
 
 /// Receives the spans and events of `tracing`'s macros.
@@ -14,12 +15,22 @@ pub(crate) struct Subscriber {
     spans: Spans,
     span_levels: Levels,
     logs: Arc<Logs>,
+    propagators: Propagators,
 }
 
 impl Subscriber {
     /// `span_levels` says which spans there are.
     pub(crate) fn new(spans: Spans, span_levels: Levels, logs: Arc<Logs>) -> Subscriber {
-        Subscriber { spans, span_levels, logs }
+        Subscriber { spans, span_levels, logs, propagators: Propagators::default() }
+    }
+
+    /// How context leaves for other services where nobody says it; W3C's formats unless set.
+    pub(crate) fn with_propagators(self, propagators: Propagators) -> Subscriber {
+        Subscriber { propagators, ..self }
+    }
+
+    pub(crate) fn propagators(&self) -> &Propagators {
+        &self.propagators
     }
 
     pub(crate) fn spans(&self) -> &Spans {

@@ -1,0 +1,80 @@
+//! The template that a request matched, never its path.
+
+use std::sync::{Arc, OnceLock};
+
+use http::Extensions;
+
+/// The template of a route, as `/users/{id}`.
+///
+/// Axum tells it by itself to layers within its router. For other routers, and layers outside
+/// of axum's, put it into the extensions of the response:
+///
+/// ```
+/// # #[cfg(feature = "http")] {
+/// let mut response = http::Response::new(());
+/// response.extensions_mut().insert(trefoil::http::Route::from("/users/{id}"));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Route(Template);
+
+#[derive(Clone, Debug)]
+enum Template {
+    Static(&'static str),
+    Shared(Arc<str>),
+    #[cfg(feature = "axum")]
+    Axum(axum::extract::MatchedPath),
+}
+
+impl Route {
+    /// The template.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Template::Static(template) => template,
+            Template::Shared(template) => template,
+            #[cfg(feature = "axum")]
+            Template::Axum(matched) => matched.as_str(),
+        }
+    }
+
+    /// What a router, or someone who knows it, left in the extensions.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Route> {
+        if let Some(route) = extensions.get::<Route>() {
+            return Some(route.clone());
+        }
+        #[cfg(feature = "axum")]
+        if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
+            return Some(Route(Template::Axum(matched.clone())));
+        }
+        None
+    }
+}
+
+impl From<&'static str> for Route {
+    fn from(template: &'static str) -> Self {
+        Route(Template::Static(template))
+    }
+}
+
+impl From<Arc<str>> for Route {
+    fn from(template: Arc<str>) -> Self {
+        Route(Template::Shared(template))
+    }
+}
+
+/// Tells layers within that there is a span already, and learns the route from them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marker(Arc<OnceLock<Route>>);
+
+impl Marker {
+    pub(super) fn learn(&self, extensions: &Extensions) {
+        if let Some(route) = Route::of(extensions) {
+            let _ = self.0.set(route);
+        }
+    }
+
+    pub(super) fn route(&self) -> Option<Route> {
+        self.0.get().cloned()
+    }
+}

@@ -1,0 +1,221 @@
+//! Statements and pools of sqlx.
+
+mod pool;
+mod run;
+mod statement;
+
+pub use pool::{Instrument, Instrumented};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Database;
+use sqlx::Error;
+use sqlx::Pool;
+use sqlx::{ConnectOptions, Connection};
+use tracing::{Span, field};
+
+use crate::clock;
+use statement::{Dialect, Statement};
+
+crate::labels! {
+    /// Of a statement.
+    pub(crate) struct OperationLabels<'a> {
+        system: &'a str as "db.system.name",
+        namespace: Option<&'a str> as "db.namespace",
+        operation: Option<&'a str> as "db.operation.name",
+        collection: Option<&'a str> as "db.collection.name",
+        error: Option<&'a str> as "error.type",
+        host: Option<&'a str> as "server.address",
+        port: Option<u16> as "server.port",
+    }
+
+    /// Of a pool.
+    pub(crate) struct PoolLabels<'a> {
+        pool: &'a str as "db.client.connection.pool.name",
+    }
+
+    /// Of connections of a pool.
+    pub(crate) struct ConnectionLabels<'a> {
+        pool: &'a str as "db.client.connection.pool.name",
+        state: State as "db.client.connection.state",
+    }
+}
+
+crate::label_enum! {
+    /// Of a connection.
+    pub(crate) enum State { Idle, Used }
+}
+
+crate::metrics! {
+    /// Duration of database client operations.
+    static OPERATION_DURATION: crate::Histogram<OperationLabels<'static>>
+        = "db.client.operation.duration", unit "s",
+        buckets [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+    /// The time it took to obtain an open connection from the pool.
+    static WAIT_TIME: crate::Histogram<PoolLabels<'static>>
+        = "db.client.connection.wait_time", unit "s";
+    /// The number of connections that are currently in state described by the state attribute.
+    static CONNECTIONS: crate::ObservableUpDownCounter<ConnectionLabels<'static>>
+        = "db.client.connection.count", unit "{connection}";
+    /// The maximum number of open connections allowed.
+    static CONNECTIONS_MAX: crate::ObservableUpDownCounter<PoolLabels<'static>>
+        = "db.client.connection.max", unit "{connection}";
+}
+
+/// Tells how many connections a pool has, as long as it is there.
+fn watch<DB: Database>(server: &Arc<Server>, pool: &Arc<Pool<DB>>) {
+    let (name, weak) = (Arc::clone(server), Arc::downgrade(pool));
+    CONNECTIONS.observe(move |observer| {
+        if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
+            let idle = pool.num_idle() as i64;
+            let used = i64::from(pool.size()).saturating_sub(idle);
+            let labels = |state| ConnectionLabels { pool: &name.pool, state };
+            observer.set(idle, labels(State::Idle));
+            observer.set(used.max(0), labels(State::Used));
+        }
+    });
+    let (name, weak) = (Arc::clone(server), Arc::downgrade(pool));
+    CONNECTIONS_MAX.observe(move |observer| {
+        if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
+            let max = pool.options().get_max_connections();
+            observer.set(i64::from(max), PoolLabels { pool: &name.pool });
+        }
+    });
+}
+
+/// What is known of a database beside its statements.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// As the semantic conventions call it.
+    system: &'static str,
+    dialect: Dialect,
+    namespace: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    /// How its pool is called in metrics.
+    pool: String,
+}
+
+impl Server {
+    fn of<DB: Database>(pool: &Pool<DB>) -> Server {
+        let (system, dialect) = match DB::NAME {
+            "PostgreSQL" => ("postgresql", Dialect::Standard),
+            "MySQL" => ("mysql", Dialect::MySql),
+            "SQLite" => ("sqlite", Dialect::Sqlite),
+            _ => ("other_sql", Dialect::Standard),
+        };
+        let options: Arc<<DB::Connection as Connection>::Options> = pool.connect_options();
+        // Credentials are part of the URL, and are not taken out of it.
+        let url = options.to_url_lossy();
+        let host = url.host_str().filter(|host| !host.is_empty()).map(str::to_owned);
+        let path = url.path().trim_start_matches('/');
+        let namespace = match dialect {
+            // Files are called by their names, those in memory by nothing.
+            Dialect::Sqlite => path.rsplit('/').next().filter(|file| !file.starts_with(':')),
+            _ => Some(path),
+        };
+        let namespace = namespace.filter(|name| !name.is_empty()).map(str::to_owned);
+        let pool = namespace.clone().unwrap_or_else(|| system.to_owned());
+        Server { system, dialect, namespace, host, port: url.port(), pool }
+    }
+}
+
+/// A statement while it runs. It says how it ended even if nobody asks: when it is dropped,
+/// nobody wanted the rest.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    span: Span,
+    server: Arc<Server>,
+    statement: Statement,
+    started_ns: u64,
+    rows: u64,
+    ended: bool,
+}
+
+impl Operation {
+    fn begin(server: &Arc<Server>, sql: &str) -> Operation {
+        let statement = Statement::new(sql, server.dialect);
+        let name = match statement.summary.as_str() {
+            "" => server.system,
+            summary => summary,
+        };
+        let span = tracing::info_span!(
+            target: "trefoil::sqlx",
+            "SQL",
+            otel.name = name,
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = server.system,
+            db.namespace = server.namespace.as_deref(),
+            db.operation.name = statement.operation.as_deref(),
+            db.collection.name = statement.collection.as_deref(),
+            db.query.summary = statement.summary,
+            db.query.text = statement.text,
+            db.response.returned_rows = field::Empty,
+            db.response.status_code = field::Empty,
+            server.address = server.host.as_deref(),
+            server.port = server.port,
+            error.r#type = field::Empty,
+        );
+        let server = Arc::clone(server);
+        Operation { span, server, statement, started_ns: clock::now_ns(), rows: 0, ended: false }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        // The message may tell values ("Duplicate entry 'a@b.c'"), so it stays where it is.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if let Some(code) = &code {
+            self.span.record("db.response.status_code", &**code);
+        }
+        self.end(Some(code.as_deref().unwrap_or_else(|| kind(error))));
+    }
+
+    fn end(&mut self, error: Option<&str>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.span.record("db.response.returned_rows", self.rows);
+        if let Some(error) = error {
+            self.span.record("error.type", error);
+            self.span.record("otel.status_code", "ERROR");
+        }
+        let elapsed = Duration::from_nanos(clock::now_ns().saturating_sub(self.started_ns));
+        let labels = OperationLabels {
+            system: self.server.system,
+            namespace: self.server.namespace.as_deref(),
+            operation: self.statement.operation.as_deref(),
+            collection: self.statement.collection.as_deref(),
+            error,
+            host: self.server.host.as_deref(),
+            port: self.server.port,
+        };
+        self.span.in_scope(|| OPERATION_DURATION.record(elapsed.as_secs_f64(), labels));
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // Who has the row that was wanted drops the stream.
+        self.end(None);
+    }
+}
+
+/// What went wrong, in few words.
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Configuration(_) => "configuration",
+        Error::Database(_) => "database",
+        Error::Io(_) => "io",
+        Error::Tls(_) => "tls",
+        Error::Protocol(_) => "protocol",
+        Error::RowNotFound => "row_not_found",
+        Error::TypeNotFound { .. } => "type_not_found",
+        Error::ColumnDecode { .. } | Error::Decode(_) => "decode",
+        Error::Encode(_) => "encode",
+        Error::PoolTimedOut => "pool_timed_out",
+        Error::PoolClosed => "pool_closed",
+        Error::WorkerCrashed => "worker_crashed",
+        _ => "_OTHER",
+    }
+}
