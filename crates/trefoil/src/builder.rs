@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::export::Memory;
 use crate::init::{InitError, Telemetry};
+use crate::log::LogBody;
 use crate::metric::Registry;
 use crate::value::Value;
 
@@ -716,6 +717,15 @@ impl Builder {
     pub fn logs_follow_sampling(self, follow: bool) -> Builder {
         self.set("logs_follow_sampling", move |d, s| {
             d.follow_sampling.set(follow, s);
+            Ok(())
+        })
+    }
+
+    /// What the body of a log record is: the message, unless set.
+    #[must_use]
+    pub fn log_body(self, body: LogBody) -> Builder {
+        self.set("log_body", move |d, s| {
+            d.log_body.set(body, s);
             Ok(())
         })
     }

@@ -47,6 +47,7 @@ pub use config::{Config, Console, ConsoleStream, OtlpProtocol, PropagatorName};
 pub use context::{Attached, Baggage, Context, SpanContext, TraceFlags, TraceState};
 pub use id::{SpanId, TraceId};
 pub use init::{Handle, InitError, Report, SignalReport, Telemetry, Trefoil, init};
+pub use log::LogBody;
 pub use metric::{
     Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
     UpDownCounter,

@@ -4,6 +4,7 @@
 //! A record is encoded once, into OTLP's bytes; the console reads those bytes, so both
 //! always tell the same, and neither can fail the other.
 
+mod body;
 mod level;
 mod record;
 mod subsystem;
@@ -37,6 +38,7 @@ use record::{Fields, Finished, Record, WARN};
 use repeat::{Repeats, Verdict};
 use subsystem::Subsystems;
 
+pub use body::LogBody;
 #[cfg(feature = "log")]
 pub(crate) use bridge::Bridge;
 pub(crate) use level::{Directives, Levels};
@@ -71,6 +73,7 @@ struct Export {
     account: Arc<Account>,
     spans: Option<Arc<Spans>>,
     follow_sampling: bool,
+    body: LogBody,
 }
 
 impl Logs {
@@ -84,7 +87,8 @@ impl Logs {
         spans: Option<Arc<Spans>>,
     ) -> Logs {
         let follow_sampling = settings.follow_sampling;
-        let export = Export { queue, account, spans, follow_sampling };
+        let body = settings.body;
+        let export = Export { queue, account, spans, follow_sampling, body };
         Logs {
             levels: Levels::new(&settings.levels),
             subsystems: Subsystems::new(service_name, &settings.subsystems),
@@ -264,12 +268,20 @@ impl Export {
         bytes: &[u8],
     ) {
         self.account.produced(1);
+        let reworded;
+        let (bytes, flags_at) = match self.body {
+            LogBody::Message => (bytes, finished.flags_at),
+            kind => {
+                reworded = body::reworded(kind, bytes, finished.flags_at);
+                (reworded.0.as_slice(), reworded.1)
+            }
+        };
         let severity = finished.severity;
         let priority = if severity >= WARN { Priority::Error } else { Priority::Normal };
         if let Some(current) = current {
             let spans = self.spans.as_ref();
             if spans.is_some_and(|spans| {
-                spans.hold_log(current, scope, priority, severity, bytes, finished.flags_at)
+                spans.hold_log(current, scope, priority, severity, bytes, flags_at)
             }) {
                 return;
             }

@@ -11,6 +11,7 @@ use super::{
     PropagatorName, SamplerSettings, SpanLimits, SpoolSettings,
 };
 use crate::account::Signal;
+use crate::log::LogBody;
 use crate::value::Value;
 
 /// Longest that one try of an export takes, by OpenTelemetry's specification.
@@ -55,6 +56,7 @@ pub(crate) struct Draft {
     pub(crate) span_fields: Given<Vec<String>>,
     pub(crate) repeat_limit: Given<Option<u32>>,
     pub(crate) follow_sampling: Given<bool>,
+    pub(crate) log_body: Given<LogBody>,
     pub(crate) propagators: Given<Vec<PropagatorName>>,
     pub(crate) baggage_attributes: Given<Vec<String>>,
     pub(crate) shutdown_timeout: Given<Duration>,
@@ -186,6 +188,7 @@ impl Draft {
             span_fields: Given::default(Vec::new()),
             repeat_limit: Given::default(None),
             follow_sampling: Given::default(false),
+            log_body: Given::default(LogBody::Message),
             propagators: Given::default(vec![
                 PropagatorName::TraceContext,
                 PropagatorName::Baggage,

@@ -146,6 +146,7 @@ fn logs(draft: &Draft) -> LogSettings {
         span_fields: draft.span_fields.value.clone(),
         repeat_limit: draft.repeat_limit.value,
         follow_sampling: draft.follow_sampling.value,
+        body: draft.log_body.value,
     }
 }
 

@@ -94,6 +94,8 @@ pub(crate) struct LogSettings {
     pub(crate) repeat_limit: Option<u32>,
     /// Whether records below WARN of traces that sampling leaves out are left out, too.
     pub(crate) follow_sampling: bool,
+    /// What readers find in a record's body.
+    pub(crate) body: crate::log::LogBody,
 }
 
 /// OpenTelemetry's `OTEL_LOGRECORD_*` limits.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::draft::{Draft, SignalDraft};
 use super::source::{Given, Source};
 use super::{Console, ExporterSettings, OtlpProtocol, PropagatorName, SamplerSettings, Settings};
+use crate::log::LogBody;
 use crate::value::Value;
 
 /// The settings in force, each with its source. Secrets are left out.
@@ -163,6 +164,11 @@ impl Config {
             None => "off".to_owned(),
         });
         self.given("logs.follow_sampling", &draft.follow_sampling, bool::to_string);
+        self.given("logs.body", &draft.log_body, |body| match body {
+            LogBody::Message => "message".to_owned(),
+            LogBody::Logfmt => "logfmt".to_owned(),
+            LogBody::Json => "json".to_owned(),
+        });
     }
 
     fn signal(&mut self, name: &str, draft: &SignalDraft, exporters: &[ExporterSettings]) {

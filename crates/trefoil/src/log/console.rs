@@ -6,7 +6,7 @@
 //! pipe or a full disk costs lines, which are counted, and never time.
 
 mod backlog;
-mod json;
+pub(super) mod json;
 mod pretty;
 mod time;
 

@@ -49,6 +49,7 @@ pub(super) fn settings() -> LogSettings {
         code_location: false,
         span_fields: Vec::new(),
         repeat_limit: None,
+        body: LogBody::Message,
         follow_sampling: true,
     }
 }

@@ -71,6 +71,7 @@ fn log_settings() -> LogSettings {
         code_location: false,
         span_fields: Vec::new(),
         repeat_limit: None,
+        body: crate::log::LogBody::Message,
         follow_sampling: true,
     }
 }

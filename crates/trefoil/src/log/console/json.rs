@@ -54,7 +54,7 @@ fn text(out: &mut String, key: &str, text: &str) {
     write_string(text, out);
 }
 
-fn value(out: &mut String, any: &AnyValue<'_>) {
+pub(in crate::log) fn value(out: &mut String, any: &AnyValue<'_>) {
     match any {
         AnyValue::Empty => out.push_str("null"),
         AnyValue::Str(text) => write_string(text, out),
