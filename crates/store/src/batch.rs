@@ -2,8 +2,10 @@
 
 use crate::bytes::{put_bytes, put_signed, put_varint};
 use crate::intern::Interner;
+use crate::known::{Place, SeriesHandle};
 use crate::labels::Labels;
 use crate::model::{Exemplar, LogRecord, Metadata, Resource, Sample, SampleValue, Scope, Span};
+use crate::payload::{FORM_REFERENCES, SAMPLE_HISTOGRAM, SAMPLE_NEXT, SAMPLE_START, SAMPLE_TIME};
 use crate::row::{self, TooDeep};
 
 /// The most bytes one batch may have: four times the largest request body the server
@@ -32,19 +34,46 @@ pub struct Batch {
     resources: Interner,
     scopes: Interner,
     streams: Interner,
-    series: Interner,
-    /// Resource and scope of each series, by its index; the last one named counts.
-    series_owners: Vec<(u32, u32)>,
+    series: Vec<BatchSeries>,
+    /// Labels of the series that came without a handle.
+    labels: Interner,
+    /// The place in `series` of each of those.
+    labelled: Vec<u32>,
+    /// Of the labels of handles that the store does not know yet.
+    handle_bytes: usize,
     spans: Section,
     logs: Section,
     samples: Section,
     exemplars: Section,
     metadata: Section,
+    last_series: Option<u32>,
     last_time_ms: i64,
     last_start_ms: i64,
     /// Reused to encode what is interned.
     scratch: Vec<u8>,
     too_deep: bool,
+}
+
+/// One series of a batch, with the places of its resource and scope.
+#[derive(Debug)]
+struct BatchSeries {
+    owner: (u32, u32),
+    name: SeriesName,
+}
+
+#[derive(Debug)]
+enum SeriesName {
+    /// The number of its labels among those of the batch.
+    Labels(u32),
+    Handle(SeriesHandle),
+}
+
+/// A batch as the WAL will hold it.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    /// The oldest append that it refers to for the labels of a series.
+    pub(crate) oldest: Option<u64>,
 }
 
 /// Rows of one kind.
@@ -111,14 +140,47 @@ impl Batch {
         scope: ScopeIndex,
         labels: &Labels,
     ) -> SeriesIndex {
-        let (index, new) = self.series.insert(labels.as_bytes());
+        let (label, new) = self.labels.insert(labels.as_bytes());
         let owner = (resource.0, scope.0);
         if new {
-            self.series_owners.push(owner);
-        } else if let Some(known) = self.series_owners.get_mut(index as usize) {
-            *known = owner;
+            self.labelled.push(self.series.len() as u32);
+            self.series.push(BatchSeries { owner, name: SeriesName::Labels(label) });
+        }
+        let index = self.labelled.get(label as usize).copied().unwrap_or(0);
+        if let Some(known) = self.series.get_mut(index as usize) {
+            known.owner = owner;
         }
         SeriesIndex(index)
+    }
+
+    /// Names a series by its handle, for the samples that follow: nothing of its labels is
+    /// looked at, and once the store has had them it is not told them again. The handle
+    /// must always come with the same resource and scope.
+    pub fn known_series(
+        &mut self,
+        resource: ResourceIndex,
+        scope: ScopeIndex,
+        handle: &SeriesHandle,
+    ) -> SeriesIndex {
+        let index = self.series.len() as u32;
+        if handle.place().is_none() {
+            self.handle_bytes += handle.labels().as_bytes().len();
+        }
+        let name = SeriesName::Handle(handle.clone());
+        self.series.push(BatchSeries { owner: (resource.0, scope.0), name });
+        SeriesIndex(index)
+    }
+
+    /// A resource of this batch in its stored form: the same bytes for the same resource.
+    #[must_use]
+    pub fn resource_bytes(&self, resource: ResourceIndex) -> &[u8] {
+        self.resources.get(resource.0).unwrap_or(&[])
+    }
+
+    /// A scope of this batch in its stored form.
+    #[must_use]
+    pub fn scope_bytes(&self, scope: ScopeIndex) -> &[u8] {
+        self.scopes.get(scope.0).unwrap_or(&[])
     }
 
     /// Adds a sample. Samples may come in any order; of two with the same time in one
@@ -126,20 +188,36 @@ impl Batch {
     pub fn sample(&mut self, series: SeriesIndex, sample: &Sample) {
         let Section { rows, bytes } = &mut self.samples;
         *rows += 1;
-        put_varint(bytes, u64::from(series.0));
-        put_signed(bytes, sample.time_ms.wrapping_sub(self.last_time_ms));
-        put_signed(bytes, sample.start_ms.wrapping_sub(self.last_start_ms));
+        // Samples come series by series with one time mostly: then that is one byte.
+        let next = self.last_series.map_or(0, |last| last.wrapping_add(1)) == series.0;
+        let time = sample.time_ms.wrapping_sub(self.last_time_ms);
+        let start = sample.start_ms.wrapping_sub(self.last_start_ms);
+        let histogram = matches!(sample.value, SampleValue::Histogram(_));
+        let mut form = 0;
+        for (holds, bit) in [
+            (next, SAMPLE_NEXT),
+            (time != 0, SAMPLE_TIME),
+            (start != 0, SAMPLE_START),
+            (histogram, SAMPLE_HISTOGRAM),
+        ] {
+            form |= if holds { bit } else { 0 };
+        }
+        bytes.push(form);
+        if !next {
+            put_varint(bytes, u64::from(series.0));
+        }
+        if time != 0 {
+            put_signed(bytes, time);
+        }
+        if start != 0 {
+            put_signed(bytes, start);
+        }
+        self.last_series = Some(series.0);
         self.last_time_ms = sample.time_ms;
         self.last_start_ms = sample.start_ms;
         match &sample.value {
-            SampleValue::Float(float) => {
-                bytes.push(0);
-                bytes.extend_from_slice(&float.to_bits().to_le_bytes());
-            }
-            SampleValue::Histogram(histogram) => {
-                bytes.push(1);
-                row::put_histogram(bytes, histogram);
-            }
+            SampleValue::Float(float) => bytes.extend_from_slice(&float.to_bits().to_le_bytes()),
+            SampleValue::Histogram(histogram) => row::put_histogram(bytes, histogram),
         }
     }
 
@@ -178,10 +256,12 @@ impl Batch {
     /// Encoded size in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tables = [&self.resources, &self.scopes, &self.streams, &self.series];
+        let tables = [&self.resources, &self.scopes, &self.streams, &self.labels];
         let sections = [&self.spans, &self.logs, &self.samples, &self.exemplars, &self.metadata];
         tables.iter().map(|t| t.byte_len() + t.len()).sum::<usize>()
             + sections.iter().map(|s| s.bytes.len()).sum::<usize>()
+            + self.handle_bytes
+            + self.series.len() * 2
     }
 
     /// Number of samples, log records and spans.
@@ -194,27 +274,82 @@ impl Batch {
         self.too_deep
     }
 
-    /// The bytes the WAL holds; `payload.rs` reads them.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The bytes the WAL holds; `payload.rs` reads them. Series that an append after `base`
+    /// has told the store of `instance` are named by reference to it.
+    pub(crate) fn encode(&self, instance: u64, base: u64) -> Encoded {
         let mut out = Vec::with_capacity(self.bytes() + 64 + self.series.len() * 4);
+        out.extend_from_slice(&FORM_REFERENCES);
         for table in [&self.resources, &self.scopes, &self.streams] {
             put_varint(&mut out, table.len() as u64);
             for entry in table.iter() {
                 put_bytes(&mut out, entry);
             }
         }
-        put_varint(&mut out, self.series.len() as u64);
-        for (labels, (resource, scope)) in self.series.iter().zip(&self.series_owners) {
-            put_varint(&mut out, u64::from(*resource));
-            put_varint(&mut out, u64::from(*scope));
-            put_bytes(&mut out, labels);
-        }
+        let oldest = self.encode_series(&mut out, instance, base);
         let sections = [&self.samples, &self.exemplars, &self.metadata, &self.logs, &self.spans];
         for section in sections {
             put_varint(&mut out, section.rows as u64);
             put_bytes(&mut out, &section.bytes);
         }
-        out
+        Encoded { bytes: out, oldest }
+    }
+
+    /// In runs: labels, or references to series that lie one after the other elsewhere.
+    fn encode_series(&self, out: &mut Vec<u8>, instance: u64, base: u64) -> Option<u64> {
+        let mut oldest: Option<u64> = None;
+        put_varint(out, self.series.len() as u64);
+        let place = |series: &BatchSeries| series.place(instance).filter(|p| p.append > base);
+        let follows = |a: &BatchSeries, b: &BatchSeries| match (place(a), place(b)) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.append == b.append && a.at + 1 == b.at,
+            _ => false,
+        };
+        for run in self.series.chunk_by(follows) {
+            let known = run.first().and_then(place);
+            put_varint(out, (run.len() as u64) << 1 | u64::from(known.is_some()));
+            if let Some(Place { append, at }) = known {
+                oldest = Some(oldest.map_or(append, |oldest| oldest.min(append)));
+                put_varint(out, append);
+                put_varint(out, u64::from(at));
+                continue;
+            }
+            for series in run {
+                put_varint(out, u64::from(series.owner.0));
+                put_varint(out, u64::from(series.owner.1));
+                put_bytes(out, self.labels_of(series));
+            }
+        }
+        oldest
+    }
+
+    fn labels_of<'a>(&'a self, series: &'a BatchSeries) -> &'a [u8] {
+        match &series.name {
+            SeriesName::Labels(label) => self.labels.get(*label).unwrap_or(&[]),
+            SeriesName::Handle(handle) => handle.labels().as_bytes(),
+        }
+    }
+
+    /// Notes that the append of this number, encoded with `base`, has told the store of its
+    /// series.
+    pub(crate) fn settle(&self, instance: u64, base: u64, append: u64) {
+        for (series, at) in self.series.iter().zip(0u32..) {
+            if let SeriesName::Handle(handle) = &series.name
+                && handle.instance() == instance
+                && handle.place().is_none_or(|place| place.append <= base)
+            {
+                handle.set_place(Place { append, at });
+            }
+        }
+    }
+}
+
+impl BatchSeries {
+    /// Where a store has it from, if it has.
+    fn place(&self, instance: u64) -> Option<Place> {
+        match &self.name {
+            SeriesName::Handle(handle) if handle.instance() == instance => handle.place(),
+            _ => None,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::row;
 mod metrics;
 mod rows;
 
+use metrics::NAMELESS;
 pub(crate) use metrics::{HeadExemplar, HeadSeries, MetricsHead};
 pub(crate) use rows::{RowLog, RowRef, clamp_time};
 
@@ -44,7 +45,7 @@ pub(crate) struct Tables {
 }
 
 /// Decoded values numbered by their encoded form.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arcs<T> {
     pub(crate) interner: Interner,
     pub(crate) values: Vec<Arc<T>>,
@@ -80,8 +81,37 @@ impl Head {
     /// the head may hold a part of it and must not be used further.
     pub(crate) fn apply(&self, number: u64, bytes: &Arc<Vec<u8>>) -> Option<()> {
         let payload = Payload::parse(bytes)?;
-        let number = u32::try_from(number.checked_sub(self.base)?).ok()?;
-        self.write().apply(number, &payload, bytes)
+        let counted = u32::try_from(number.checked_sub(self.base)?).ok()?;
+        self.write().apply((number, counted), &payload, bytes)
+    }
+
+    /// Learns only which series an append names: later ones refer to it, but its rows are
+    /// in parts already.
+    pub(crate) fn learn(&self, number: u64, bytes: &[u8]) -> Option<()> {
+        let payload = Payload::parse(bytes)?;
+        self.write().apply_series(number, &payload).map(|_| ())
+    }
+
+    /// A head for what comes after `last` that still knows the series of this one.
+    pub(crate) fn successor(&self, last: u64) -> Head {
+        let tables = self.read();
+        let next = Tables {
+            resources: tables.resources.clone(),
+            scopes: tables.scopes.clone(),
+            metrics: tables.metrics.without_samples(),
+            ..Tables::default()
+        };
+        Head { base: last, tables: RwLock::new(next) }
+    }
+
+    /// Takes over such samples from another head.
+    pub(crate) fn note_nameless(&self, samples: u64) {
+        self.write().metrics.nameless += samples;
+    }
+
+    /// Samples left out because the append that named their series is lost.
+    pub(crate) fn nameless_samples(&self) -> u64 {
+        self.read().metrics.nameless
     }
 
     /// Takes what was learned of metric families since the last call.
@@ -104,18 +134,15 @@ impl Head {
 }
 
 impl Tables {
-    fn apply(&mut self, number: u32, payload: &Payload<'_>, bytes: &Arc<Vec<u8>>) -> Option<()> {
-        let mut resources = Vec::with_capacity(payload.resources.len());
-        for entry in &payload.resources {
-            let decode = |b: &[u8]| Some(row::resource(&mut Reader::new(b))?.into_owned());
-            resources.push(self.resources.insert(entry, decode)?);
-        }
-        let mut scopes = Vec::with_capacity(payload.scopes.len());
-        for entry in &payload.scopes {
-            let decode = |b: &[u8]| Some(row::scope(&mut Reader::new(b))?.into_owned());
-            scopes.push(self.scopes.insert(entry, decode)?);
-        }
-        self.apply_metrics(number, payload, &resources, &scopes)?;
+    /// The number of the append as it is, and as it is counted from the head's base.
+    fn apply(
+        &mut self,
+        (append, number): (u64, u32),
+        payload: &Payload<'_>,
+        bytes: &Arc<Vec<u8>>,
+    ) -> Option<()> {
+        let (resources, scopes, series) = self.apply_series(append, payload)?;
+        self.apply_metrics(number, payload, &series)?;
         if payload.logs.count == 0 && payload.spans.count == 0 {
             return Some(());
         }
@@ -132,25 +159,35 @@ impl Tables {
         self.spans.apply_spans(number, &owners, payload.spans, bytes)
     }
 
-    fn apply_metrics(
+    /// Places in this head of a payload's resources, scopes and series.
+    fn apply_series(
         &mut self,
-        number: u32,
+        append: u64,
         payload: &Payload<'_>,
-        resources: &[u32],
-        scopes: &[u32],
-    ) -> Option<()> {
-        let mut series = Vec::with_capacity(payload.series.len());
-        for entry in &payload.series {
-            let resource = *resources.get(entry.resource as usize)?;
-            let scope = *scopes.get(entry.scope as usize)?;
-            series.push(self.metrics.series(entry.labels, resource, scope)?);
+    ) -> Option<(Vec<u32>, Vec<u32>, Vec<u32>)> {
+        let mut resources = Vec::with_capacity(payload.resources.len());
+        for entry in &payload.resources {
+            let decode = |b: &[u8]| Some(row::resource(&mut Reader::new(b))?.into_owned());
+            resources.push(self.resources.insert(entry, decode)?);
         }
+        let mut scopes = Vec::with_capacity(payload.scopes.len());
+        for entry in &payload.scopes {
+            let decode = |b: &[u8]| Some(row::scope(&mut Reader::new(b))?.into_owned());
+            scopes.push(self.scopes.insert(entry, decode)?);
+        }
+        let series = self.metrics.name_series(append, &payload.series, &resources, &scopes)?;
+        Some((resources, scopes, series))
+    }
+
+    fn apply_metrics(&mut self, number: u32, payload: &Payload<'_>, series: &[u32]) -> Option<()> {
         each_sample(payload.samples, |sample| {
             self.metrics.push(*series.get(sample.series as usize)?, number, sample)
         })?;
         each_exemplar(payload.exemplars, |at, exemplar| {
             let series = *series.get(at as usize)?;
-            self.metrics.exemplars.push(HeadExemplar { series, number, exemplar });
+            if series != NAMELESS {
+                self.metrics.exemplars.push(HeadExemplar { series, number, exemplar });
+            }
             Some(())
         })?;
         each_metadata(payload.metadata, |family, metadata| {

@@ -10,6 +10,7 @@
 pub mod model;
 
 mod batch;
+mod known;
 mod snapshot;
 mod store;
 
@@ -44,6 +45,7 @@ pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use deletion::Deletion;
 pub use error::{Error, Result};
 pub use filter::{Compare, Field, LineFilter, SpanFilter};
+pub use known::SeriesHandle;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};

@@ -12,12 +12,29 @@ pub(crate) struct Payload<'a> {
     pub(crate) resources: Vec<&'a [u8]>,
     pub(crate) scopes: Vec<&'a [u8]>,
     pub(crate) streams: Vec<&'a [u8]>,
-    pub(crate) series: Vec<PayloadSeries<'a>>,
+    /// In the order in which rows name them.
+    pub(crate) series: Vec<SeriesRun<'a>>,
     pub(crate) samples: Rows<'a>,
     pub(crate) exemplars: Rows<'a>,
     pub(crate) metadata: Rows<'a>,
     pub(crate) logs: Rows<'a>,
     pub(crate) spans: Rows<'a>,
+}
+
+/// How a payload begins whose series may be references. Older ones begin with the count of
+/// resources, which is never written with a byte to spare as here.
+pub(crate) const FORM_REFERENCES: [u8; 2] = [0x80, 0];
+
+/// Series of a batch that are named in one way.
+#[derive(Debug)]
+pub(crate) enum SeriesRun<'a> {
+    New(Vec<PayloadSeries<'a>>),
+    /// So many that lie one after the other in an earlier append, from this place on.
+    Known {
+        append: u64,
+        at: u32,
+        count: usize,
+    },
 }
 
 /// A series of a batch: its labels and the places of its owners in the batch.
@@ -31,35 +48,72 @@ pub(crate) struct PayloadSeries<'a> {
 /// Rows of one kind, not decoded yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
+    /// Whether samples have the form of payloads with references.
+    brief: bool,
     pub(crate) count: usize,
     pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Payload<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let mut r = Reader::new(bytes);
+        let references = bytes.starts_with(&FORM_REFERENCES);
+        let mut r = Reader::new(&bytes[if references { FORM_REFERENCES.len() } else { 0 }..]);
         let resources = table(&mut r)?;
         let scopes = table(&mut r)?;
         let streams = table(&mut r)?;
-        let count = r.count(3)?;
-        let mut series = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (resource, scope) = (r.varint32()?, r.varint32()?);
-            series.push(PayloadSeries { resource, scope, labels: r.bytes()? });
-        }
+        let count = r.count(0)?;
+        let series = match references {
+            true => series_runs(&mut r, count)?,
+            false => vec![SeriesRun::New(new_series(&mut r, count)?)],
+        };
+        let mut rows = || {
+            let count = usize::try_from(r.varint()?).ok()?;
+            let bytes = r.bytes()?;
+            (count <= bytes.len()).then_some(Rows { brief: references, count, bytes })
+        };
         let payload = Payload {
             resources,
             scopes,
             streams,
             series,
-            samples: rows(&mut r)?,
-            exemplars: rows(&mut r)?,
-            metadata: rows(&mut r)?,
-            logs: rows(&mut r)?,
-            spans: rows(&mut r)?,
+            samples: rows()?,
+            exemplars: rows()?,
+            metadata: rows()?,
+            logs: rows()?,
+            spans: rows()?,
         };
         r.is_empty().then_some(payload)
     }
+}
+
+/// The most series a batch can have: as many as it has bytes.
+const SERIES_MAX: usize = 1 << 26;
+
+fn series_runs<'a>(r: &mut Reader<'a>, total: usize) -> Option<Vec<SeriesRun<'a>>> {
+    let mut left = (total <= SERIES_MAX).then_some(total)?;
+    let mut runs = Vec::new();
+    while left > 0 {
+        let head = r.varint()?;
+        let count = usize::try_from(head >> 1).ok().filter(|&count| count > 0 && count <= left)?;
+        left -= count;
+        runs.push(match head & 1 {
+            0 => SeriesRun::New(new_series(r, count)?),
+            _ => SeriesRun::Known { append: r.varint()?, at: r.varint32()?, count },
+        });
+    }
+    Some(runs)
+}
+
+fn new_series<'a>(r: &mut Reader<'a>, count: usize) -> Option<Vec<PayloadSeries<'a>>> {
+    if count > r.remaining() {
+        return None;
+    }
+    let mut series = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (resource, scope) = (r.varint32()?, r.varint32()?);
+        series.push(PayloadSeries { resource, scope, labels: r.bytes()? });
+    }
+    Some(series)
 }
 
 fn table<'a>(r: &mut Reader<'a>) -> Option<Vec<&'a [u8]>> {
@@ -71,11 +125,11 @@ fn table<'a>(r: &mut Reader<'a>) -> Option<Vec<&'a [u8]>> {
     Some(entries)
 }
 
-fn rows<'a>(r: &mut Reader<'a>) -> Option<Rows<'a>> {
-    let count = usize::try_from(r.varint()?).ok()?;
-    let bytes = r.bytes()?;
-    (count <= bytes.len()).then_some(Rows { count, bytes })
-}
+/// Bits of the byte that a sample begins with: what is not as usual.
+pub(crate) const SAMPLE_NEXT: u8 = 1;
+pub(crate) const SAMPLE_TIME: u8 = 2;
+pub(crate) const SAMPLE_START: u8 = 4;
+pub(crate) const SAMPLE_HISTOGRAM: u8 = 8;
 
 /// A sample as the WAL holds it.
 #[derive(Debug)]
@@ -93,14 +147,28 @@ pub(crate) fn each_sample(
 ) -> Option<()> {
     let mut r = Reader::new(rows.bytes);
     let (mut time_ms, mut start_ms) = (0i64, 0i64);
+    let mut next = 0u32;
     for _ in 0..rows.count {
-        let series = r.varint32()?;
-        time_ms = time_ms.wrapping_add(r.signed()?);
-        start_ms = start_ms.wrapping_add(r.signed()?);
-        let value = match r.u8()? {
-            0 => SampleValue::Float(r.f64()?),
-            1 => SampleValue::Histogram(Box::new(row::histogram(&mut r)?)),
-            _ => return None,
+        let form = if rows.brief { r.u8()? } else { SAMPLE_TIME | SAMPLE_START };
+        let series = if form & SAMPLE_NEXT != 0 { next } else { r.varint32()? };
+        next = series.wrapping_add(1);
+        if form & SAMPLE_TIME != 0 {
+            time_ms = time_ms.wrapping_add(r.signed()?);
+        }
+        if form & SAMPLE_START != 0 {
+            start_ms = start_ms.wrapping_add(r.signed()?);
+        }
+        let histogram = match rows.brief {
+            true => form & SAMPLE_HISTOGRAM != 0,
+            false => match r.u8()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+        };
+        let value = match histogram {
+            false => SampleValue::Float(r.f64()?),
+            true => SampleValue::Histogram(Box::new(row::histogram(&mut r)?)),
         };
         each(SampleRow { series, time_ms, start_ms, value })?;
     }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::batch::{BATCH_BYTES_MAX, Batch};
+use crate::batch::{BATCH_BYTES_MAX, Batch, Encoded};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::known::SeriesHandle;
+use crate::labels::Labels;
 use crate::model::Metadata;
 use crate::part::{Damage, PartSet};
 use crate::row::VALUE_DEPTH_MAX;
@@ -27,7 +29,7 @@ mod poison;
 mod retention;
 mod valve;
 
-use commit::Commit;
+use commit::{Commit, Committed};
 use flush::Maintenance;
 use poison::Poison;
 use valve::Valve;
@@ -38,6 +40,8 @@ use valve::Valve;
 /// `view`, a head's tables.
 #[derive(Debug)]
 pub struct Store {
+    /// Tells this opening of the store from all others of the process.
+    instance: u64,
     dir: PathBuf,
     vfs: Arc<dyn Vfs>,
     settings: Settings,
@@ -154,17 +158,42 @@ impl Store {
         if self.head_bytes_and(batch.bytes()) > self.limits.head_bytes_max {
             return Err(Error::Busy("memory for recent data"));
         }
-        let payload = batch.encode();
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            let limit = PAYLOAD_BYTES_MAX as u64;
-            return Err(Error::LimitExceeded { what: "bytes of one encoded batch", limit });
-        }
-        self.commit(Arc::new(payload))?;
+        self.commit_batch(batch)?;
         for (counter, rows) in self.counters.appended.iter().zip(batch.rows_by_signal()) {
             counter.fetch_add(rows as u64, Relaxed);
         }
         self.flush_if_pressed();
         Ok(())
+    }
+
+    /// Encodes and commits; again if the head that it referred to was flushed meanwhile.
+    fn commit_batch(&self, batch: &Batch) -> Result<()> {
+        for tried in 0.. {
+            // Whoever is overtaken again and again refers to nothing.
+            let base = if tried < 3 { hold(&self.view).head.base() } else { u64::MAX };
+            let Encoded { bytes, oldest } = batch.encode(self.instance, base);
+            if bytes.len() > PAYLOAD_BYTES_MAX {
+                let limit = PAYLOAD_BYTES_MAX as u64;
+                return Err(Error::LimitExceeded { what: "bytes of one encoded batch", limit });
+            }
+            if let Committed::At(append) = self.commit(Arc::new(bytes), oldest)? {
+                batch.settle(self.instance, base, append);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A handle for a series, to append many samples of it with little said each time.
+    #[must_use]
+    pub fn series_handle(&self, labels: Labels) -> SeriesHandle {
+        SeriesHandle::new(labels, self.instance)
+    }
+
+    /// Whether a handle is one of this opening of the store; only such ones save anything.
+    #[must_use]
+    pub fn made(&self, handle: &SeriesHandle) -> bool {
+        handle.instance() == self.instance
     }
 
     fn head_bytes_and(&self, more: usize) -> u64 {

@@ -7,7 +7,7 @@ use crate::intern::Seeded;
 use crate::labels::Labels;
 use crate::matcher::{MatchOp, Matcher};
 use crate::model::{Exemplar, Histogram, SampleValue};
-use crate::payload::SampleRow;
+use crate::payload::{SampleRow, SeriesRun};
 use crate::samples::Gather;
 use crate::snapshot::TimeRange;
 
@@ -22,7 +22,29 @@ pub(crate) struct MetricsHead {
     /// All samples together.
     pub(crate) samples: u64,
     histogram_bytes: usize,
+    /// Appends that later ones may refer to, by number.
+    named: Vec<Named>,
+    named_bytes: usize,
+    /// Samples of series whose name is lost.
+    pub(crate) nameless: u64,
 }
+
+/// The series that an append names, in its order.
+#[derive(Clone, Debug)]
+struct Named {
+    append: u64,
+    series: Vec<NamedSeries>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NamedSeries {
+    index: u32,
+    resource: u32,
+    scope: u32,
+}
+
+/// The place of a series whose name is lost with a damaged append.
+pub(super) const NAMELESS: u32 = u32::MAX;
 
 /// One series: samples in the order they were appended.
 #[derive(Debug)]
@@ -62,6 +84,67 @@ pub(crate) struct HeadExemplar {
 }
 
 impl MetricsHead {
+    /// Places of a payload's series; those it names itself can be referred to from now on.
+    pub(super) fn name_series(
+        &mut self,
+        append: u64,
+        runs: &[SeriesRun<'_>],
+        resources: &[u32],
+        scopes: &[u32],
+    ) -> Option<Vec<u32>> {
+        let mut named: Vec<NamedSeries> = Vec::new();
+        let mut any_new = false;
+        for run in runs {
+            match run {
+                SeriesRun::New(entries) => {
+                    any_new |= !entries.is_empty();
+                    for entry in entries {
+                        let resource = *resources.get(entry.resource as usize)?;
+                        let scope = *scopes.get(entry.scope as usize)?;
+                        let index = self.series(entry.labels, resource, scope)?;
+                        named.push(NamedSeries { index, resource, scope });
+                    }
+                }
+                SeriesRun::Known { append, at, count } => {
+                    let known = self.named.binary_search_by_key(append, |named| named.append);
+                    let known = known.ok().map(|found| &self.named[found].series);
+                    let from = *at as usize;
+                    let known = known.and_then(|all| all.get(from..from.checked_add(*count)?));
+                    let Some(known) = known else {
+                        let none = NamedSeries { index: NAMELESS, resource: 0, scope: 0 };
+                        named.resize(named.len() + count, none);
+                        continue;
+                    };
+                    for one in known {
+                        let series = self.series.get_mut(one.index as usize)?;
+                        (series.resource, series.scope) = (one.resource, one.scope);
+                    }
+                    named.extend_from_slice(known);
+                }
+            }
+        }
+        let places = named.iter().map(|one| one.index).collect();
+        if any_new && self.named.last().is_none_or(|last| last.append < append) {
+            named.shrink_to_fit();
+            self.named_bytes += named.len() * size_of::<NamedSeries>();
+            self.named.push(Named { append, series: named });
+        }
+        Some(places)
+    }
+
+    /// The same series, without samples and exemplars.
+    pub(super) fn without_samples(&self) -> MetricsHead {
+        let mut next = MetricsHead::default();
+        for series in &self.series {
+            // The labels were a set when they came.
+            let _ = next.series(series.labels.as_bytes(), series.resource, series.scope);
+        }
+        next.named.clone_from(&self.named);
+        next.named_bytes = self.named_bytes;
+        next.nameless = self.nameless;
+        next
+    }
+
     pub(crate) fn series(&mut self, labels: &[u8], resource: u32, scope: u32) -> Option<u32> {
         if let Some(&index) = self.by_labels.get(labels) {
             let series = self.series.get_mut(index as usize)?;
@@ -89,6 +172,10 @@ impl MetricsHead {
     }
 
     pub(crate) fn push(&mut self, index: u32, number: u32, sample: SampleRow) -> Option<()> {
+        if index == NAMELESS {
+            self.nameless += 1;
+            return Some(());
+        }
         let series = self.series.get_mut(index as usize)?;
         let SampleRow { time_ms, start_ms, .. } = sample;
         self.samples += 1;
@@ -136,6 +223,7 @@ impl MetricsHead {
         let sample = size_of::<HeadFloat>() * 5 / 4;
         self.series.len() * (size_of::<HeadSeries>() + 48)
             + self.label_bytes
+            + self.named_bytes
             + self.samples as usize * sample
             + self.histogram_bytes
             + self.exemplars.len() * 160

@@ -30,10 +30,22 @@ struct Queue {
 #[derive(Debug)]
 struct Waiting {
     payload: Arc<Vec<u8>>,
+    /// The oldest append that the payload refers to.
+    oldest: Option<u64>,
     answer: OnceLock<Answer>,
 }
 
-type Answer = std::result::Result<(), Refusal>;
+type Answer = std::result::Result<Committed, Refusal>;
+
+/// What became of an append that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// Under this number.
+    At(u64),
+    /// Not at all: it refers to an append that parts hold by now, and the log no more. It
+    /// must be encoded anew.
+    Stale,
+}
 
 /// An error that can be told to every append of a group.
 #[derive(Clone, Debug)]
@@ -124,9 +136,9 @@ impl Drop for Turn<'_> {
 
 impl Store {
     /// Queues a batch and returns when the WAL holds it and the head shows it, or neither.
-    pub(super) fn commit(&self, payload: Arc<Vec<u8>>) -> Result<()> {
+    pub(super) fn commit(&self, payload: Arc<Vec<u8>>, oldest: Option<u64>) -> Result<Committed> {
         let bytes = payload.len() as u64 * HEAD_BYTES_PER_BYTE;
-        let mine = Arc::new(Waiting { payload, answer: OnceLock::new() });
+        let mine = Arc::new(Waiting { payload, oldest, answer: OnceLock::new() });
         self.commit.waiting_bytes.fetch_add(bytes, Relaxed);
         let mut queue = hold(&self.commit.queue);
         queue.waiting.push(Arc::clone(&mine));
@@ -149,7 +161,7 @@ impl Store {
         answer
     }
 
-    fn write_group(&self, turn: Turn<'_>) {
+    fn write_group(&self, mut turn: Turn<'_>) {
         let _guard = self.poison.on_panic("a commit");
         // Checked with the turn in hand: what was poisoned in between must not be written.
         if let Some(why) = self.poison.why() {
@@ -159,6 +171,16 @@ impl Store {
             let view = hold(&self.view);
             (Arc::clone(&view.head), view.last)
         };
+        // With the turn in hand nobody changes the head. TRAP: what refers to an append that
+        // is in no log any more would be lost with the next restart.
+        let stale = |w: &Arc<Waiting>| w.oldest.is_some_and(|oldest| oldest <= head.base());
+        turn.group.iter().filter(|w| stale(w)).for_each(|w| {
+            let _ = w.answer.set(Ok(Committed::Stale));
+        });
+        turn.group.retain(|w| !stale(w));
+        if turn.group.is_empty() {
+            return;
+        }
         let numbered = turn.group.iter().zip(last + 1..);
         let records: Vec<Record> = numbered.map(|(w, n)| (n, Arc::clone(&w.payload))).collect();
         let written = hold(&self.commit.wal).write(&records);
@@ -188,7 +210,7 @@ impl Store {
             view.last = *number;
             super::flush::learn(&mut view.families, families);
             drop(view);
-            let _ = waiting.answer.set(Ok(()));
+            let _ = waiting.answer.set(Ok(Committed::At(*number)));
         }
         self.count_head_bytes();
     }
@@ -207,14 +229,16 @@ impl Store {
     /// Commits batches as one group, as if a thread each had waited for the same turn.
     pub(super) fn commit_group(&self, batches: &[crate::Batch]) -> Vec<Result<()>> {
         let waiting = |batch: &crate::Batch| {
-            Arc::new(Waiting { payload: Arc::new(batch.encode()), answer: OnceLock::new() })
+            let encoded = batch.encode(self.instance, u64::MAX);
+            let payload = Arc::new(encoded.bytes);
+            Arc::new(Waiting { payload, oldest: None, answer: OnceLock::new() })
         };
         let group: Vec<Arc<Waiting>> = batches.iter().map(waiting).collect();
         let mut turn = self.commit.take_turn();
         turn.group = group.clone();
         self.write_group(turn);
         let answer = |w: &Arc<Waiting>| match w.answer.get() {
-            Some(answer) => answer.as_ref().map_err(Refusal::error).copied(),
+            Some(answer) => answer.as_ref().map_err(Refusal::error).map(|_| ()),
             None => panic!("a turn ended without an answer"),
         };
         group.iter().map(answer).collect()

@@ -1,7 +1,7 @@
 //! Opening: lock, manifest, parts, replay.
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use super::commit::Commit;
@@ -21,6 +21,9 @@ use crate::wal::{self, Wal};
 
 pub(super) const WAL_DIR: &str = "wal";
 pub(super) const PARTS_DIR: &str = "parts";
+
+/// Numbers given to opened stores.
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<Store> {
     let io = |doing, path: &Path| {
@@ -42,6 +45,7 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         parts.open(&vfs, &parts_dir, *info, &damage)?;
     }
     let limits = Limits::of(&settings);
+    let manifest_flushed = manifest.flushed;
     let mut recovery = Recovery {
         vfs: &vfs,
         dir,
@@ -51,11 +55,16 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         manifest,
         damage: &damage,
         replayed: 0,
+        before: manifest_flushed,
+        series_bytes: 0,
+        split: false,
     };
-    let flushed = recovery.manifest.flushed;
-    let replayed =
-        wal::replay(&*vfs, &wal_dir, flushed, &mut |n, payload| recovery.apply(n, payload))?;
-    damage.blocks.fetch_add(replayed.damaged, Relaxed);
+    let replayed = wal::replay(&*vfs, &wal_dir, manifest_flushed, &mut |n, payload| {
+        recovery.apply(n, payload)
+    })?;
+    recovery.settle(replayed.last)?;
+    let nameless = u64::from(recovery.head.nameless_samples() > 0);
+    damage.blocks.fetch_add(replayed.damaged + nameless, Relaxed);
     let mut wal = Wal::start(Arc::clone(&vfs), &wal_dir, replayed.last, replayed.closed)?;
     wal.trim(recovery.manifest.flushed)?;
     let quarantined = quarantine::files(&*vfs, dir).map_err(io("list", &quarantine::dir(dir)))?;
@@ -74,6 +83,7 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         cutoffs_ns: [i64::MIN; 3],
     };
     let store = Store {
+        instance: INSTANCES.fetch_add(1, Relaxed),
         dir: dir.to_owned(),
         vfs,
         limits,
@@ -150,10 +160,23 @@ struct Recovery<'a> {
     manifest: Manifest,
     damage: &'a Arc<Damage>,
     replayed: u64,
+    /// Appends up to this one were in parts when replay began.
+    before: u64,
+    /// What the head took when it was empty but for the names of series.
+    series_bytes: usize,
+    /// Whether a head was flushed before the log had ended.
+    split: bool,
 }
 
 impl Recovery<'_> {
     fn apply(&mut self, number: u64, payload: Vec<u8>) -> Result<()> {
+        if number <= self.before {
+            // What it says of series is all that is of use. An earlier version's form may
+            // not be readable any more: nothing refers to that.
+            let _ = self.head.learn(number, &payload);
+            self.series_bytes = self.head.read().bytes();
+            return Ok(());
+        }
         let payload = Arc::new(payload);
         let rows = crate::payload::Payload::parse(&payload);
         self.replayed +=
@@ -166,9 +189,30 @@ impl Recovery<'_> {
         let families = self.head.take_families();
         flush::learn_into(&mut self.manifest.families, families);
         // A long log must not need more memory than the data did when it came.
-        if self.head.read().bytes() as u64 >= self.limits.head_bytes {
+        let grown = self.head.read().bytes().saturating_sub(self.series_bytes);
+        if grown as u64 >= self.limits.head_bytes {
             self.flush(number)?;
+            // Later appends may name series by those that are flushed now.
+            self.head = Arc::new(self.head.successor(number));
+            self.series_bytes = self.head.read().bytes();
+            self.split = true;
         }
+        Ok(())
+    }
+
+    /// Ends the replay. TRAP: when a head was flushed in the middle of the log, the appends
+    /// after it may refer to appends before it, and the log is trimmed up to there; so the
+    /// rest is flushed as well.
+    fn settle(&mut self, last: u64) -> Result<()> {
+        if !self.split && self.manifest.flushed == self.before && self.series_bytes == 0 {
+            return Ok(());
+        }
+        if last > self.head.base() {
+            self.flush(last)?;
+        }
+        let nameless = self.head.nameless_samples();
+        self.head = Arc::new(Head::new(last));
+        self.head.note_nameless(nameless);
         Ok(())
     }
 
@@ -183,7 +227,6 @@ impl Recovery<'_> {
         for info in infos {
             self.parts.open(self.vfs, &dir, info, self.damage)?;
         }
-        self.head = Arc::new(Head::new(last));
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ use crate::vfs::faulty::{Fault, Faulty};
 
 mod faults;
 mod lifecycle;
+mod references;
 mod retention;
 mod simulation;
 

@@ -21,7 +21,8 @@ pub(crate) struct Replayed {
     pub(crate) cut_bytes: u64,
 }
 
-/// Calls `each` for every record after `flushed`, in order. A torn tail (an invalid end
+/// Calls `each` for every record, in order: also for those up to `flushed` that are still
+/// there, because later ones may refer to them. A torn tail (an invalid end
 /// of the last segment with nothing valid after it) is cut off; damage elsewhere is
 /// skipped and counted.
 pub(crate) fn replay(
@@ -40,7 +41,7 @@ pub(crate) fn replay(
         let first = first_of(name).unwrap_or(0);
         let segment = Segment::open(vfs, &path)?;
         let before = replayed.damaged;
-        let bytes = segment.replay(newest, first, &mut replayed, each)?;
+        let bytes = segment.replay(newest, (first, flushed), &mut replayed, each)?;
         if newest {
             // Also when nothing is cut: a killed process may have left records that only the
             // kernel has, and what follows them must not become durable before they are.
@@ -73,11 +74,12 @@ impl<'a> Segment<'a> {
         Ok(Segment { path, file, len })
     }
 
-    /// Reads the records; returns the length that is worth keeping.
+    /// Reads the records; returns the length that is worth keeping. `first` is the first
+    /// number the segment may hold.
     fn replay(
         &self,
         newest: bool,
-        first: u64,
+        (first, flushed): (u64, u64),
         replayed: &mut Replayed,
         each: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     ) -> Result<u64> {
@@ -99,6 +101,9 @@ impl<'a> Segment<'a> {
             if let Some((number, payload)) = self.record(at)? {
                 at += (RECORD_HEADER + payload.len()) as u64;
                 if number <= replayed.last {
+                    if number <= flushed {
+                        each(number, payload)?;
+                    }
                     continue;
                 }
                 // Numbers have no gaps: what is missing was lost with a damaged place.

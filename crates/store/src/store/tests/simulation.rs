@@ -18,7 +18,7 @@ use crate::vfs::faulty::Mistake;
 
 mod model;
 
-use model::{Fate, FindError, Found, Model, Row, batch_of, find, time_of};
+use model::{Fate, FindError, Found, Handles, Model, Row, batch_of, find, time_of};
 
 const STEPS: u32 = 30;
 /// What the test command runs; development has run far more.
@@ -34,6 +34,7 @@ struct Sim {
     store: Option<Store>,
     model: Model,
     next_id: u64,
+    handles: Handles,
     /// A snapshot and what it showed when it was taken.
     held: Option<(Snapshot, Found)>,
     story: Vec<String>,
@@ -65,6 +66,7 @@ impl Sim {
             store: None,
             model: Model::new(),
             next_id: 1,
+            handles: Handles::new(),
             held: None,
             story: Vec::new(),
             cut: false,
@@ -114,7 +116,6 @@ impl Sim {
     }
 
     fn append(&mut self) {
-        let mut batches = Vec::new();
         let mut ids = Vec::new();
         for _ in 0..1 + self.below(3) {
             let id = self.next_id;
@@ -126,11 +127,14 @@ impl Sim {
                     Row { signal, id, n, time_ns }
                 })
                 .collect();
-            batches.push(batch_of(id, &rows));
             self.model.batches.insert(id, (Fate::Refused, rows));
             ids.push(id);
         }
         let Some(store) = &self.store else { return };
+        let rows = |id: &u64| self.model.batches.get(id).map_or(&[][..], |(_, rows)| rows);
+        let handles = &mut self.handles;
+        let batches: Vec<Batch> =
+            ids.iter().map(|id| batch_of(*id, rows(id), store, handles)).collect();
         let poisoned = store.stats().poisoned.is_some();
         let answers = match &batches[..] {
             [one] => vec![store.append(one)],

@@ -12,7 +12,7 @@ use crate::model::{
 use crate::part::Signal;
 use crate::snapshot::{LogScan, Order, Samples, Snapshot, SpanScan, TimeRange};
 use crate::tally::Tally;
-use crate::{Batch, Deletion, Error, SpanFilter};
+use crate::{Batch, Deletion, Error, SeriesHandle, SpanFilter, Store};
 
 /// A row of a batch; all of its content follows from these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,8 +63,12 @@ fn span(row: Row) -> Span<'static> {
     }
 }
 
+/// Handles of series, as a sender keeps them, whatever becomes of the store meanwhile.
+pub(super) type Handles = BTreeMap<u64, SeriesHandle>;
+
 /// The batch that holds these rows, and a sample that overwrites those of other batches.
-pub(super) fn batch_of(id: u64, rows: &[Row]) -> Batch {
+/// Every other batch names its series by handles.
+pub(super) fn batch_of(id: u64, rows: &[Row], store: &Store, handles: &mut Handles) -> Batch {
     let mut batch = Batch::new();
     let service = if id.is_multiple_of(2) { "even" } else { "odd" };
     let attributes =
@@ -76,7 +80,15 @@ pub(super) fn batch_of(id: u64, rows: &[Row]) -> Batch {
             Signal::Metrics => {
                 // A series has one owner: those of odd batches are not those of even ones.
                 let labels = Labels::from_pairs([("__name__", "m"), ("n", &(id % 6).to_string())]);
-                let series = batch.series(resource, scope, &labels);
+                let series = match id / 6 % 3 {
+                    0 => batch.series(resource, scope, &labels),
+                    _ => {
+                        let known = handles.get(&(id % 6)).filter(|h| store.made(h)).cloned();
+                        let handle = known.unwrap_or_else(|| store.series_handle(labels));
+                        handles.insert(id % 6, handle.clone());
+                        batch.known_series(resource, scope, &handle)
+                    }
+                };
                 let value = SampleValue::Float((row.id * 1000 + row.n) as f64);
                 let time_ms = row.time_ns / 1_000_000;
                 batch.sample(series, &Sample { time_ms, start_ms: 0, value });
