@@ -1,8 +1,11 @@
 //! Spans as they leave, through `tracing`'s macros, decoded again.
 
 mod basics;
+mod cost;
 mod lineage;
+mod model;
 mod sampling;
+mod stress;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -107,6 +110,23 @@ impl Rig {
         Rig { spans, dispatch, account, log_account }
     }
 
+    /// The same, but what leaves is thrown away.
+    pub(super) fn nowhere(settings: &TraceSettings) -> Rig {
+        let mut rig = Rig::new(settings);
+        let account = Arc::clone(&rig.account);
+        let queue = Arc::new(Queue::new(BatchSettings::default(), Arc::clone(&account)));
+        let own =
+            Logs::new(&log_settings(), "test", &[], queue.clone(), Arc::clone(&account), None);
+        let sampler = Arc::new(Sampler::new(&settings.sampler));
+        let log = (queue.clone(), Arc::clone(&account));
+        let mut spans = Spans::new(settings, &[], true, sampler, (queue, account), log);
+        Arc::get_mut(&mut spans.0).unwrap().spans_out = Outlet::Nowhere;
+        let levels = Levels::new(&settings.levels);
+        rig.dispatch = Subscriber::new(spans.clone(), levels, Arc::new(own)).into();
+        rig.spans = spans;
+        rig
+    }
+
     pub(super) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         tracing::dispatcher::with_default(&self.dispatch, work)
     }
@@ -138,7 +158,7 @@ impl Outlet {
     fn captured(&self) -> Vec<(&'static str, Priority, Vec<u8>)> {
         match self {
             Outlet::Captured(captured) => captured.lock().unwrap().clone(),
-            Outlet::Queue(_) => panic!("nothing is captured"),
+            Outlet::Nowhere | Outlet::Queue(_) => panic!("nothing is captured"),
         }
     }
 }

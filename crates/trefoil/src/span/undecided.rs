@@ -556,3 +556,10 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+impl Trace {
+    pub(super) fn cost(&self) -> usize {
+        self.held.cost()
+    }
+}
