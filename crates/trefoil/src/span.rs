@@ -32,10 +32,10 @@ use crate::id::{SpanId, TraceId};
 use crate::sample::Sampler;
 use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_str, attribute_value, bytes, fixed64};
 use fields::{Fields, Found, Limits};
-use local::{Buffers, Entered, Local, with_entered};
+use local::{Buffers, Entered, Local, with_entered, with_stack};
 use open::Open;
-use slab::{After, Key, Slab};
-use undecided::{Budget, Leaving, Trace};
+use slab::{Key, Slab};
+use undecided::{Budget, Leaving, Trace, Workplace};
 
 /// The store of all open spans. Clones share it.
 #[derive(Clone)]
@@ -105,9 +105,9 @@ impl Spans {
                 (open.current(id), open.metadata, open.heritage.clone())
             })
         });
-        // So that `with_span_fields` finds the store, on whichever thread that is.
-        Local::with(&self.0, |_| ());
-        with_entered(|entered| {
+        with_stack(|stack| {
+            stack.follow(&self.0);
+            let entered = &mut stack.entered;
             let (current, metadata, heritage) = match known {
                 Some((current, metadata, heritage)) => (Some(current), metadata, heritage),
                 // What begins inside a span that is not recorded belongs to the one around it.
@@ -153,30 +153,30 @@ impl Spans {
     /// One handle less. True if it was the last: the span has ended.
     pub(crate) fn drop_handle(&self, id: u64) -> bool {
         let Some(key) = Key::from_u64(id) else { return false };
-        let mut out = Local::buffers();
-        let leaving = Local::with(&self.0, |local| {
-            let Local { spans, traces, credit, spare, .. } = local;
-            self.0.open.with_last(key, spans, |open| {
+        let mut leaving = Leaving::default();
+        let (ended, leftover) = Local::with(&self.0, |local| {
+            let Local { spans, traces, credit, released, out, .. } = local;
+            let work = &mut Workplace { traces, credit, released };
+            let ended = self.0.open.with_last(key, spans, |open| {
                 open.handles = open.handles.saturating_sub(1);
-                if open.handles > 0 {
-                    return After::Keep(None);
+                let ends = open.handles == 0;
+                if ends {
+                    let end_ns = clock::now_ns().max(open.start_ns);
+                    leaving = self.0.end(open, end_ns, out, work);
+                    open.clear();
                 }
-                let end_ns = clock::now_ns().max(open.start_ns);
-                let leaving =
-                    self.0.end(open, end_ns, &mut out, &mut (&mut *traces, credit, spare));
-                open.clear();
-                After::Free(Some(leaving))
-            })
+                ends
+            });
+            // What leaves is pushed when nothing is locked or borrowed.
+            let leftover = (!leaving.is_nothing())
+                .then(|| (std::mem::take(out), std::mem::take(work.released)));
+            (ended, leftover)
         });
-        let ended = match leaving.flatten() {
-            Some(leaving) => {
-                self.0.push(leaving, &mut out);
-                true
-            }
-            None => false,
-        };
-        Local::put_back(out);
-        ended
+        if let Some((mut out, mut released)) = leftover {
+            self.0.push(&leaving, &mut out, &mut released);
+            Local::put_back_leftover(out, released);
+        }
+        ended == Some(true)
     }
 
     /// More fields.
@@ -241,14 +241,13 @@ impl Spans {
         let found = fields.found;
         let Buffers { body, texts } = &mut buffers;
         finish_event(body, texts, &found, event.metadata());
-        let text = found.error.clone().filter(|error| !error.is_empty()).or(found.message.clone());
-        let text = text.and_then(|range| std::str::from_utf8(texts.get(range)?).ok());
         self.with_open(id, |open| {
             if self.0.span_events {
                 open.add_event(body, &self.0.limits);
             }
             if failed {
-                open.fail(text.unwrap_or_default());
+                let text = if found.error.is_empty() { found.message } else { found.error };
+                open.fail(text.of(texts));
             }
         });
         Local::put_back(buffers);
@@ -281,10 +280,7 @@ impl Spans {
     pub(crate) fn keep(&self, id: u64, reason: &'static str) {
         let trace = self.with_open(id, |open| open.fate.undecided()).flatten();
         if let Some(key) = trace {
-            let mut out = Local::buffers();
-            let leaving = self.0.keep_trace(key, reason, &mut out);
-            self.0.push(leaving, &mut out);
-            Local::put_back(out);
+            self.0.keep_trace(key, reason);
         }
     }
 
@@ -350,13 +346,12 @@ impl Spans {
 /// The fields of the current span of this thread and of those around it, the innermost
 /// first. `see` must not make spans or events.
 pub(crate) fn with_span_fields(see: &mut dyn FnMut(&str, AnyValue<'_>)) {
-    let last = with_entered(|entered| {
-        let last = entered.last()?;
-        Some((last.store, last.current?.key))
+    let last = with_stack(|stack| {
+        let last = stack.entered.last()?;
+        let store = stack.store(last)?;
+        Some((store, last.current?.key))
     });
-    if let Some((address, key)) = last.flatten()
-        && let Some(store) = Local::owner(address)
-    {
+    if let Some((store, key)) = last.flatten() {
         Spans(store).with_fields_of(key, see);
     }
 }
@@ -371,9 +366,10 @@ fn finish_event(
     found: &Found,
     metadata: &tracing_core::Metadata<'_>,
 ) {
-    match found.message.clone().and_then(|range| texts.get(range)) {
-        Some(message) => bytes(body, 2, message),
-        None => bytes(body, 2, metadata.name().as_bytes()),
+    if found.message.is_empty() {
+        bytes(body, 2, metadata.name().as_bytes());
+    } else {
+        bytes(body, 2, found.message.bytes(texts));
     }
     attribute_str(body, EVENT_ATTRIBUTE, "level", metadata.level().as_str());
     attribute_str(body, EVENT_ATTRIBUTE, "target", metadata.target());
@@ -437,14 +433,14 @@ impl Store {
         open: &mut Open,
         end_ns: u64,
         out: &mut Buffers,
-        local: &mut (&mut Vec<u32>, &mut usize, &mut undecided::Held),
+        work: &mut Workplace<'_>,
     ) -> Leaving {
         if std::thread::panicking() && !open.in_panic {
             self.note_panic(open, end_ns);
         }
         self.account.produced(1);
         if let Some(key) = open.fate.undecided() {
-            return self.end_in_trace(key, open, end_ns, out, local);
+            return self.end_in_trace(key, open, end_ns, out, work);
         }
         if open.fate == Fate::NONE {
             self.account.sampled_out(1);

@@ -45,8 +45,12 @@ pub(super) fn varint(buf: &mut Vec<u8>, mut value: u64) {
 /// Field `field`, below 16, with a text or bytes.
 #[inline]
 pub(super) fn bytes(buf: &mut Vec<u8>, field: u8, value: &[u8]) {
-    buf.push(tag(field, LENGTH));
-    varint(buf, value.len() as u64);
+    if value.len() < 0x80 {
+        buf.extend_from_slice(&[tag(field, LENGTH), value.len() as u8]);
+    } else {
+        buf.push(tag(field, LENGTH));
+        varint(buf, value.len() as u64);
+    }
     buf.extend_from_slice(value);
 }
 
@@ -61,6 +65,20 @@ pub(super) fn fixed64(buf: &mut Vec<u8>, field: u8, value: u64) {
 /// Begins a `KeyValue` as field `field` whose `AnyValue` takes `value_len` bytes.
 #[inline]
 fn key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
+    let length = key.len() + value_len + 4;
+    if length < 0x80 {
+        // So are all other lengths: one byte each, and nothing has to be found out.
+        buf.reserve(length + 2);
+        buf.extend_from_slice(&[tag(field, LENGTH), length as u8, tag(1, LENGTH), key.len() as u8]);
+        buf.extend_from_slice(key.as_bytes());
+        buf.extend_from_slice(&[tag(2, LENGTH), value_len as u8]);
+    } else {
+        long_key(buf, field, key, value_len);
+    }
+}
+
+#[inline(never)]
+fn long_key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
     let length = 1 + varint_len(key.len()) + key.len() + 1 + varint_len(value_len) + value_len;
     buf.reserve(length + 8);
     buf.push(tag(field, LENGTH));
@@ -73,8 +91,19 @@ fn key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
 /// An attribute that is a text.
 #[inline]
 pub(crate) fn attribute_str(buf: &mut Vec<u8>, field: u8, name: &str, value: &str) {
-    key(buf, field, name, 1 + varint_len(value.len()) + value.len());
-    bytes(buf, 1, value.as_bytes());
+    let (key_len, value_len) = (name.len(), value.len());
+    let length = key_len + value_len + 6;
+    if length < 0x80 {
+        buf.reserve(length + 2);
+        buf.extend_from_slice(&[tag(field, LENGTH), length as u8, tag(1, LENGTH), key_len as u8]);
+        buf.extend_from_slice(name.as_bytes());
+        let head = [tag(2, LENGTH), value_len as u8 + 2, tag(1, LENGTH), value_len as u8];
+        buf.extend_from_slice(&head);
+        buf.extend_from_slice(value.as_bytes());
+    } else {
+        long_key(buf, field, name, 1 + varint_len(value_len) + value_len);
+        bytes(buf, 1, value.as_bytes());
+    }
 }
 
 /// An attribute that is a boolean.

@@ -29,24 +29,51 @@ pub(super) struct Limits {
 }
 
 /// What was among the fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     /// Attributes that were written.
     pub(super) attributes: u32,
     /// Attributes beyond the limit.
     pub(super) dropped: u32,
-    /// `otel.name`, among the texts.
-    pub(super) name: Option<Range<usize>>,
-    /// `otel.kind`, as a number of OTLP.
-    pub(super) kind: Option<u8>,
-    /// `otel.status_code`, as a number of OTLP.
+    /// `otel.name`.
+    pub(super) name: Text,
+    /// `otel.status_description`.
+    pub(super) description: Text,
+    /// What a field says that says that something failed.
+    pub(super) error: Text,
+    /// `message` of an event.
+    pub(super) message: Text,
+    /// `otel.kind` as a number of OTLP, else 0.
+    pub(super) kind: u8,
+    /// `otel.status_code` as a number of OTLP.
     pub(super) status: Option<u8>,
-    /// `otel.status_description`, among the texts.
-    pub(super) description: Option<Range<usize>>,
-    /// A field that says that something failed, and what it says, among the texts.
-    pub(super) error: Option<Range<usize>>,
-    /// `message` of an event, among the texts.
-    pub(super) message: Option<Range<usize>>,
+    /// Whether a field says that something failed.
+    pub(super) failed: bool,
+}
+
+/// A text among the texts, possibly empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text {
+    start: u32,
+    end: u32,
+}
+
+impl Text {
+    fn new(range: Range<usize>) -> Text {
+        Text { start: range.start as u32, end: range.end as u32 }
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    pub(super) fn bytes(self, texts: &[u8]) -> &[u8] {
+        texts.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    pub(super) fn of(self, texts: &[u8]) -> &str {
+        std::str::from_utf8(self.bytes(texts)).unwrap_or_default()
+    }
 }
 
 /// Fields that become something else than an attribute, or an attribute and something else.
@@ -100,10 +127,10 @@ impl Fields<'_> {
             if self.admit() {
                 let limit = self.limits.value_bytes;
                 let range = attribute_text(self.body, self.field, name, value, limit);
-                if special.is_some() && self.found.error.is_none() {
+                if special.is_some() && !self.found.failed {
                     let start = self.texts.len();
                     self.texts.extend_from_slice(&self.body[range]);
-                    self.found.error = Some(start..self.texts.len());
+                    self.set(special, start);
                 }
             }
             return;
@@ -115,16 +142,17 @@ impl Fields<'_> {
 
     /// A text that lies at the end of the texts is what `special` says it is.
     fn set(&mut self, special: Option<Special>, start: usize) {
-        let range = start..self.texts.len();
-        let text = &self.texts[range.clone()];
+        let text = &self.texts[start..];
+        let range = Text::new(start..self.texts.len());
+        let found = &mut self.found;
         match special {
-            Some(Special::Name) if !range.is_empty() => self.found.name = Some(range),
-            Some(Special::Kind) => self.found.kind = kind(text).or(self.found.kind),
-            Some(Special::StatusCode) => self.found.status = status(text).or(self.found.status),
-            Some(Special::StatusDescription) => self.found.description = Some(range),
-            Some(Special::Message) => self.found.message = Some(range),
-            Some(Special::Error) if self.found.error.is_none() => self.found.error = Some(range),
-            Some(Special::Name | Special::Error) | None => {}
+            Some(Special::Name) => found.name = range,
+            Some(Special::Kind) => found.kind = kind(text).unwrap_or(found.kind),
+            Some(Special::StatusCode) => found.status = status(text).or(found.status),
+            Some(Special::StatusDescription) => found.description = range,
+            Some(Special::Message) => found.message = range,
+            Some(Special::Error) if !found.failed => (found.error, found.failed) = (range, true),
+            Some(Special::Error) | None => {}
         }
     }
 }
@@ -179,8 +207,8 @@ impl Visit for Fields<'_> {
             attribute_bool(self.body, self.field, field.name(), value);
         }
         // `error = true` is how OpenTracing said it.
-        if value && self.found.error.is_none() && special(field.name()) == Some(Special::Error) {
-            self.found.error = Some(0..0);
+        if value && special(field.name()) == Some(Special::Error) {
+            self.found.failed = true;
         }
     }
 

@@ -65,7 +65,8 @@ pub(super) struct Entered {
 }
 
 thread_local! {
-    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static STACK: RefCell<Stack> =
+        const { RefCell::new(Stack { entered: Vec::new(), used_last: Weak::new() }) };
     static LOCAL: RefCell<Local> = const { RefCell::new(Local::new()) };
 }
 
@@ -76,10 +77,38 @@ pub(crate) fn current() -> Option<Current> {
     with_entered(|entered| entered.last()?.current).flatten()
 }
 
-/// The spans this thread is in, the innermost last. `None` while the thread ends, or within.
+/// The spans this thread is in.
+pub(super) struct Stack {
+    /// The innermost last.
+    pub(super) entered: Vec<Entered>,
+    used_last: Weak<Store>,
+}
+
+impl Stack {
+    /// Remembers the store, so that it is found from the spans in it.
+    #[inline]
+    pub(super) fn follow(&mut self, store: &Arc<Store>) {
+        if !std::ptr::eq(self.used_last.as_ptr(), Arc::as_ptr(store)) {
+            self.used_last = Arc::downgrade(store);
+        }
+    }
+
+    /// The store that an entered span lies in, if it is the one that was used last.
+    pub(super) fn store(&self, entered: &Entered) -> Option<Arc<Store>> {
+        std::ptr::eq(self.used_last.as_ptr(), entered.store).then(|| self.used_last.upgrade())?
+    }
+}
+
+/// Reads or changes the stack of this thread. `None` while the thread ends, or within.
+#[inline]
+pub(super) fn with_stack<R>(work: impl FnOnce(&mut Stack) -> R) -> Option<R> {
+    STACK.try_with(|stack| stack.try_borrow_mut().ok().map(|mut stack| work(&mut stack))).ok()?
+}
+
+/// The spans this thread is in, the innermost last.
 #[inline]
 pub(super) fn with_entered<R>(read: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
-    ENTERED.try_with(|entered| entered.try_borrow_mut().ok().map(|mut e| read(&mut e))).ok()?
+    with_stack(|stack| read(&mut stack.entered))
 }
 
 /// How deep this thread is in spans.
@@ -95,8 +124,10 @@ pub(super) struct Local {
     /// Bytes of undecided traces that this thread may still add without asking.
     pub(super) credit: usize,
     pub(super) random: Random,
-    /// Memory of a trace that was decided, for the next one.
-    pub(super) spare: Held,
+    /// What a decided trace held until it is pushed; else memory for the next one.
+    pub(super) released: Held,
+    /// Where an ending span is encoded.
+    pub(super) out: Buffers,
     buffers: Vec<Buffers>,
 }
 
@@ -121,7 +152,8 @@ impl Local {
             traces: Vec::new(),
             credit: 0,
             random: Random::new(),
-            spare: Held::new(),
+            released: Held::new(),
+            out: Buffers { body: Vec::new(), texts: Vec::new() },
             buffers: Vec::new(),
         }
     }
@@ -150,15 +182,6 @@ impl Local {
         }
     }
 
-    /// The store that this thread used last, if it lies there.
-    pub(super) fn owner(address: *const Store) -> Option<Arc<Store>> {
-        let owner = LOCAL.try_with(|local| {
-            let local = local.try_borrow().ok()?;
-            std::ptr::eq(local.owner.as_ptr(), address).then(|| local.owner.upgrade())?
-        });
-        owner.ok().flatten()
-    }
-
     #[cold]
     fn change_owner(&mut self, store: &Arc<Store>) {
         self.give_back();
@@ -177,11 +200,14 @@ impl Local {
         self.credit = 0;
     }
 
-    /// Keeps the memory of a trace that was decided.
-    pub(super) fn keep_spare(held: Held) {
+    /// Puts back what the end of a span needed, for the next one.
+    pub(super) fn put_back_leftover(mut out: Buffers, released: Held) {
+        empty(&mut out.body);
+        empty(&mut out.texts);
         let _ = LOCAL.try_with(|local| {
             if let Ok(mut local) = local.try_borrow_mut() {
-                local.spare = held;
+                local.out = out;
+                local.released = released;
             }
         });
     }
@@ -196,16 +222,22 @@ impl Local {
             .unwrap_or_default()
     }
 
+    /// The same when this is borrowed already.
+    #[inline]
+    pub(super) fn put_back_own(&mut self, buffers: &mut Buffers) {
+        if self.buffers.len() < BUFFERS_MAX {
+            empty(&mut buffers.body);
+            empty(&mut buffers.texts);
+            self.buffers.push(std::mem::take(buffers));
+        }
+    }
+
     /// Puts them back.
     #[inline]
     pub(super) fn put_back(mut buffers: Buffers) {
-        empty(&mut buffers.body);
-        empty(&mut buffers.texts);
         let _ = LOCAL.try_with(|local| {
-            if let Ok(mut local) = local.try_borrow_mut()
-                && local.buffers.len() < BUFFERS_MAX
-            {
-                local.buffers.push(buffers);
+            if let Ok(mut local) = local.try_borrow_mut() {
+                local.put_back_own(&mut buffers);
             }
         });
     }

@@ -113,24 +113,29 @@ impl Open {
     }
 
     /// Takes over what was found among fields. `texts` is where it lies.
+    #[inline]
     pub(super) fn take_found(&mut self, found: &Found, texts: &[u8]) {
-        let text = |range: &Option<Range<usize>>| {
-            let bytes = range.as_ref().and_then(|range| texts.get(range.clone()));
-            bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())
-        };
-        if let Some(name) = text(&found.name) {
-            self.set_name(name);
+        if found.kind != 0 {
+            self.kind = found.kind;
         }
-        if let Some(kind) = found.kind {
-            self.kind = kind;
+        // Most spans have no text but attributes.
+        if !texts.is_empty() || found.failed {
+            self.take_texts(found, texts);
         }
+    }
+
+    fn take_texts(&mut self, found: &Found, texts: &[u8]) {
+        if !found.name.is_empty() {
+            self.set_name(found.name.of(texts));
+        }
+        let description = found.description.of(texts);
         if let Some(status) = found.status {
-            self.set_status(status, text(&found.description).unwrap_or_default());
-        } else if let Some(description) = text(&found.description) {
+            self.set_status(status, description);
+        } else if !description.is_empty() {
             replace(&mut self.description, description);
         }
-        if let Some(error) = text(&found.error) {
-            self.fail(error);
+        if found.failed {
+            self.fail(found.error.of(texts));
         }
     }
 
@@ -225,15 +230,18 @@ impl Open {
         }
     }
 
-    /// Makes room for the next span. Buffers keep their memory.
+    /// Makes room for the next span. Buffers keep their memory; the rest is set when the
+    /// place is taken again.
+    #[inline]
     pub(super) fn clear(&mut self) {
-        let mut body = std::mem::take(&mut self.body);
-        let mut other_name = std::mem::take(&mut self.other_name);
-        let mut description = std::mem::take(&mut self.description);
-        empty(&mut body);
-        replace(&mut other_name, "");
-        replace(&mut description, "");
-        *self = Open { body, other_name, description, ..Open::default() };
+        empty(&mut self.body);
+        self.heritage = None;
+        if !self.other_name.is_empty() {
+            replace(&mut self.other_name, "");
+        }
+        if !self.description.is_empty() {
+            replace(&mut self.description, "");
+        }
     }
 }
 

@@ -67,12 +67,6 @@ struct Free {
     fresh: u32,
 }
 
-/// What [`Slab::with_last`] does with the place.
-pub(super) enum After<R> {
-    Keep(R),
-    Free(R),
-}
-
 impl<T: Default> Slab<T> {
     pub(super) fn new(places_max: usize) -> Slab<T> {
         let all = FIRST_PAGE * ((1 << PAGES) - 1);
@@ -107,35 +101,31 @@ impl<T: Default> Slab<T> {
         })
     }
 
-    /// As [`Slab::with`]; `read` says whether the value was needed for the last time.
+    /// As [`Slab::with`]; `read` says whether the value was needed for the last time, which is
+    /// returned, too.
     #[inline]
-    pub(super) fn with_last<R>(
+    pub(super) fn with_last(
         &self,
         key: Key,
         cache: &mut Vec<u32>,
-        read: impl FnOnce(&mut T) -> After<R>,
-    ) -> Option<R> {
+        read: impl FnOnce(&mut T) -> bool,
+    ) -> Option<bool> {
         let place = self.place(key.index())?;
-        let after = place.with(|place| {
+        let is_last = place.with(|place| {
             if place.generation != key.generation() || place.generation & 1 == 0 {
                 return None;
             }
-            let after = read(&mut place.value);
-            if let After::Free(_) = after {
-                place.generation = place.generation.wrapping_add(1);
-            }
-            Some(after)
+            let is_last = read(&mut place.value);
+            place.generation = place.generation.wrapping_add(is_last.into());
+            Some(is_last)
         })?;
-        match after {
-            After::Keep(result) => Some(result),
-            After::Free(result) => {
-                cache.push(key.index());
-                if cache.len() > CACHED_MAX {
-                    self.give_back(cache, CACHED_MAX / 2);
-                }
-                Some(result)
+        if is_last {
+            cache.push(key.index());
+            if cache.len() > CACHED_MAX {
+                self.give_back(cache, CACHED_MAX / 2);
             }
         }
+        Some(is_last)
     }
 
     /// Gives places of a thread to all, but for `keep` of them, without what they hold.
@@ -284,10 +274,10 @@ mod tests {
         let mut cache = Vec::new();
         let first = slab.take(&mut cache, |value| *value = 7).unwrap();
         assert_eq!(slab.with(first, |value| *value), Some(7));
-        assert_eq!(slab.with_last(first, &mut cache, |v| After::Keep(*v)), Some(7));
-        assert_eq!(slab.with_last(first, &mut cache, |v| After::Free(*v)), Some(7));
+        assert_eq!(slab.with_last(first, &mut cache, |_| false), Some(false));
+        assert_eq!(slab.with_last(first, &mut cache, |value| *value == 7), Some(true));
         assert_eq!(slab.with(first, |value| *value), None);
-        assert_eq!(slab.with_last(first, &mut cache, |v| After::Free(*v)), None);
+        assert_eq!(slab.with_last(first, &mut cache, |_| true), None);
         let second = slab.take(&mut cache, |value| *value = 8).unwrap();
         assert_ne!(first, second);
         assert_eq!(first.index(), second.index());
@@ -304,7 +294,7 @@ mod tests {
         let keys: Vec<Key> = std::iter::from_fn(|| slab.take(&mut cache, |_| ())).collect();
         assert_eq!(keys.len(), 1000);
         for key in keys {
-            slab.with_last(key, &mut cache, |_| After::Free(())).unwrap();
+            slab.with_last(key, &mut cache, |_| true).unwrap();
         }
         slab.give_back(&mut cache, 0);
         assert_eq!(slab.free.lock().unwrap().indices.len(), 1000);
@@ -340,10 +330,12 @@ mod tests {
                     loop {
                         let next = receiver.lock().unwrap().recv();
                         let Ok(key) = next else { break };
-                        let whole = slab.with_last(key, &mut cache, |place| {
-                            After::Free(place.iter().all(|value| *value == place[0]))
+                        let mut whole = false;
+                        let found = slab.with_last(key, &mut cache, |place| {
+                            whole = place.iter().all(|value| *value == place[0]);
+                            true
                         });
-                        if let Some(whole) = whole {
+                        if found.is_some() {
                             assert!(whole);
                             freed.fetch_add(1, Ordering::Relaxed);
                         }

@@ -10,7 +10,7 @@ use trefoil_wire::otlp::AnyValue;
 use super::encode::{SPAN_ATTRIBUTE, attribute_str};
 use super::fields::Found;
 use super::local::{Buffers, Fate, Heritage, Local, with_entered};
-use super::open::{Open, attributes};
+use super::open::{Open, UNSET, attributes};
 use super::slab::Key;
 use super::undecided::Undecided;
 use super::{Spans, Store, UNRECORDED};
@@ -84,9 +84,7 @@ impl Spans {
             found,
             heritage,
         };
-        let id = self.begin(parent, description, &mut buffers);
-        Local::put_back(buffers);
-        id
+        self.begin(parent, description, buffers)
     }
 
     /// Begins a span whose attributes are written already.
@@ -94,29 +92,29 @@ impl Spans {
         &self,
         parent: Option<Parent>,
         mut new: Description,
-        buffers: &mut Buffers,
+        mut buffers: Buffers,
     ) -> u64 {
         let store = &*self.0;
         if let Some(heritage) = &new.heritage {
             store.write_baggage(heritage, &mut buffers.body, &mut new.found);
         }
         let in_panic = std::thread::panicking();
-        let (settled, key) = Local::with(&self.0, |local| {
+        let key = Local::with(&self.0, |local| {
             let span_id = local.random.span_id(new.start_ns);
-            let settled = store.settle(parent.as_ref(), &new, buffers, local);
+            let settled = store.settle(parent.as_ref(), &new, &buffers, local);
             let key = store.open.take(&mut local.spans, |open| {
-                fill(open, parent.as_ref(), &new, &settled, buffers);
+                fill(open, parent.as_ref(), &new, &settled, &mut buffers);
                 open.span_id = u64::from_be_bytes(span_id.0);
                 open.in_panic = in_panic;
             });
+            local.put_back_own(&mut buffers);
             if key.is_none()
                 && let Some(trace) = settled.fate.undecided()
             {
                 store.leave_trace(trace, &mut local.traces);
             }
-            (settled, key)
+            key
         });
-        drop(settled);
         match key {
             Some(key) => key.get(),
             None => {
@@ -244,8 +242,13 @@ fn fill(
     open.scope = new.scope;
     open.name = new.name;
     open.kind = new.kind;
+    open.status = UNSET;
+    open.status_set = false;
+    open.fixed = false;
     open.attributes = new.found.attributes;
     open.attributes_dropped = new.found.dropped;
+    (open.events, open.events_dropped) = (0, 0);
+    (open.links, open.links_dropped) = (0, 0);
     std::mem::swap(&mut open.body, &mut buffers.body);
     open.take_found(&new.found, &buffers.texts);
 }
@@ -315,13 +318,15 @@ impl Store {
             state: parent.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default(),
             remote: parent.remote,
         });
-        let name = new.found.name.clone().and_then(|range| buffers.texts.get(range));
-        let name = name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or(new.name);
+        let name = match new.found.name.of(&buffers.texts) {
+            "" => new.name,
+            name => name,
+        };
         let start = Start {
             parent: parent.as_ref(),
             trace_id,
             name,
-            kind: new.found.kind.unwrap_or(new.kind),
+            kind: if new.found.kind == 0 { new.kind } else { new.found.kind },
             now_ns: new.start_ns,
             attribute: &|key| {
                 let mut all = attributes(&buffers.body);

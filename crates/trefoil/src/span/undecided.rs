@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes, varint_len};
 use super::local::{Buffers, Local, empty};
 use super::open::{Open, attributes, encode_flags};
-use super::slab::{After, Key};
+use super::slab::Key;
 use super::{Spans, Store};
 use crate::account::Dropped;
 use crate::config::KeepSettings;
@@ -102,8 +102,8 @@ pub(super) struct Undecided {
 pub(super) struct Leaving {
     /// A span: its scope and priority. Its bytes lie in the body of the buffers.
     span: Option<(&'static str, Priority)>,
-    /// A decided trace: what waited, and whether it is kept.
-    decided: Option<(Held, Option<Priority>)>,
+    /// A decided trace, and whether it is kept. What waited lies apart.
+    decided: Option<Option<Priority>>,
     /// Whether there is more in memory now than may be.
     over_budget: bool,
 }
@@ -135,7 +135,7 @@ impl Store {
 
     /// One open span less, which never was.
     pub(super) fn leave_trace(&self, key: Key, cache: &mut Vec<u32>) {
-        self.undecided.with_last(key, cache, |trace| trace.one_less(()));
+        self.undecided.with_last(key, cache, Trace::one_less);
     }
 
     /// A span of the trace has ended. Its bytes go to the trace, or to `out` if it leaves.
@@ -145,13 +145,13 @@ impl Store {
         open: &Open,
         end_ns: u64,
         out: &mut Buffers,
-        local: &mut (&mut Vec<u32>, &mut usize, &mut Held),
+        work: &mut Workplace<'_>,
     ) -> Leaving {
-        let (cache, credit, spare) = local;
-        let ended = self.undecided.with_last(key, cache, |trace| {
-            let mut leaving = Leaving::default();
+        let mut leaving = Leaving::default();
+        let Workplace { traces, credit, released } = work;
+        self.undecided.with_last(key, traces, |trace| {
             if trace.verdict == Verdict::Pending {
-                leaving.decided = self.judge(trace, open, end_ns, credit, spare);
+                leaving.decided = self.judge(trace, open, end_ns, credit, released);
                 if leaving.decided.is_some() {
                     out.texts.extend_from_slice(&trace.mark);
                 }
@@ -182,9 +182,9 @@ impl Store {
                 }
                 Verdict::Forgotten => self.account.sampled_out(1),
             }
-            trace.one_less(leaving)
+            trace.one_less()
         });
-        ended.unwrap_or_default()
+        leaving
     }
 
     /// The verdict, if the end of this span brings it, and what waited for it.
@@ -194,8 +194,8 @@ impl Store {
         ending: &Open,
         end_ns: u64,
         credit: &mut usize,
-        spare: &mut Held,
-    ) -> Option<(Held, Option<Priority>)> {
+        released: &mut Held,
+    ) -> Option<Option<Priority>> {
         let took = Duration::from_nanos(end_ns.saturating_sub(trace.root_start_ns));
         if ending.failed() && self.keep.errors {
             trace.settle("error", 0, Priority::Error);
@@ -212,7 +212,7 @@ impl Store {
         } else {
             return None;
         }
-        self.hand_over(trace, credit, spare)
+        self.hand_over(trace, credit, released)
     }
 
     /// What waited in a decided trace. Spans alone that are forgotten are only counted.
@@ -220,8 +220,8 @@ impl Store {
         &self,
         trace: &mut Trace,
         credit: &mut usize,
-        spare: &mut Held,
-    ) -> Option<(Held, Option<Priority>)> {
+        released: &mut Held,
+    ) -> Option<Option<Priority>> {
         self.budget.earn(credit, trace.held.cost());
         let kept = match trace.verdict {
             Verdict::Kept(priority) => Some(priority),
@@ -232,38 +232,41 @@ impl Store {
             trace.held.clear();
             return None;
         }
-        (!trace.held.items.is_empty())
-            .then(|| (std::mem::replace(&mut trace.held, std::mem::take(spare)), kept))
+        let some = !trace.held.items.is_empty();
+        some.then(|| {
+            std::mem::swap(&mut trace.held, released);
+            kept
+        })
     }
 
     /// Someone asks for the trace to be kept.
-    pub(super) fn keep_trace(&self, key: Key, reason: &'static str, out: &mut Buffers) -> Leaving {
-        let mut credit = 0;
+    pub(super) fn keep_trace(&self, key: Key, reason: &'static str) {
+        let (mut credit, mut released, mut out) = (0, Held::new(), Local::buffers());
         let kept = self.undecided.with(key, |trace| {
             if trace.verdict != Verdict::Pending {
                 return Leaving::default();
             }
             trace.settle(reason, 0, Priority::Error);
             out.texts.extend_from_slice(&trace.mark);
-            let decided = self.hand_over(trace, &mut credit, &mut Held::default());
+            let decided = self.hand_over(trace, &mut credit, &mut released);
             Leaving { decided, ..Leaving::default() }
         });
         self.budget.give_back(credit);
-        kept.unwrap_or_default()
+        self.push(&kept.unwrap_or_default(), &mut out, &mut released);
+        Local::put_back(out);
     }
 
     /// Pushes what leaves. `out` holds the bytes of a span that does, and the mark of a trace.
-    pub(super) fn push(&self, leaving: Leaving, out: &mut Buffers) {
+    pub(super) fn push(&self, leaving: &Leaving, out: &mut Buffers, released: &mut Held) {
         if let Some((scope, priority)) = leaving.span {
             self.spans_out.push(scope, priority, &out.body);
         }
-        if let Some((mut held, kept)) = leaving.decided {
+        if let Some(kept) = leaving.decided {
             match kept {
-                Some(priority) => self.push_kept(&mut held, priority, out),
-                None => self.push_forgotten(&mut held),
+                Some(priority) => self.push_kept(released, priority, out),
+                None => self.push_forgotten(released),
             }
-            held.clear();
-            Local::keep_spare(held);
+            released.clear();
         }
         if leaving.over_budget {
             self.evict();
@@ -329,19 +332,18 @@ impl Store {
     /// sampler took leave, the others are forgotten.
     pub(super) fn decide_all(&self) {
         for index in 0..self.undecided.used() {
-            let mut out = Local::buffers();
-            let mut credit = 0;
+            let (mut credit, mut released, mut out) = (0, Held::new(), Local::buffers());
             let decided = self.undecided.at(index, |trace| {
                 if trace.verdict != Verdict::Pending {
                     return None;
                 }
                 trace.settle_by_sampler();
                 out.texts.extend_from_slice(&trace.mark);
-                self.hand_over(trace, &mut credit, &mut Held::default())
+                self.hand_over(trace, &mut credit, &mut released)
             });
             self.budget.give_back(credit);
             let decided = decided.flatten();
-            self.push(Leaving { decided, ..Leaving::default() }, &mut out);
+            self.push(&Leaving { decided, ..Leaving::default() }, &mut out, &mut released);
             Local::put_back(out);
         }
     }
@@ -405,21 +407,32 @@ impl Trace {
         }
     }
 
-    fn one_less<R>(&mut self, result: R) -> After<R> {
+    /// One open span less; whether it was the last. The next to take the place sets the rest.
+    fn one_less(&mut self) -> bool {
         self.open -= 1;
-        if self.open > 0 {
-            return After::Keep(result);
+        if self.open == 0 {
+            self.held.clear();
+            empty(&mut self.mark);
+            self.state = TraceState::default();
         }
-        self.held.clear();
-        let held = std::mem::take(&mut self.held);
-        let mut mark = std::mem::take(&mut self.mark);
-        empty(&mut mark);
-        *self = Trace { held, mark, ..Trace::default() };
-        After::Free(result)
+        self.open == 0
     }
 }
 
+/// What a thread has for the end of a span.
+pub(super) struct Workplace<'a> {
+    pub(super) traces: &'a mut Vec<u32>,
+    pub(super) credit: &'a mut usize,
+    /// What a decided trace held.
+    pub(super) released: &'a mut Held,
+}
+
 impl Leaving {
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.span.is_none() && self.decided.is_none() && !self.over_budget
+    }
+
     pub(super) fn of_span(scope: &'static str, priority: Priority) -> Leaving {
         Leaving { span: Some((scope, priority)), ..Leaving::default() }
     }

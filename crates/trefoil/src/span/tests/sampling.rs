@@ -320,7 +320,9 @@ fn memory_of_undecided_traces_is_bounded() {
     let counts = rig.log_account.read();
     let dropped = counts.dropped(Dropped::Evicted);
     assert_eq!(4000, rig.logs().len() as u64 + counts.sampled_out + dropped);
-    assert_eq!(rig.left().iter().filter(|s| s.attributes["sampling.reason"] == "error").count(), 1);
+    assert!(
+        rig.left().iter().any(|s| s.name == "root" && s.attributes["sampling.reason"] == "error")
+    );
     assert_eq!(rig.spans.0.held(), 0);
     drop(rig.dispatch);
 }
