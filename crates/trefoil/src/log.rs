@@ -103,6 +103,9 @@ impl Logs {
 
     /// Takes an event inside `current`, at `now_ns` Unix nanoseconds.
     pub(crate) fn on_event(&self, event: &Event<'_>, current: Option<&Current>, now_ns: u64) {
+        if self.console.is_none() && self.export.is_none() {
+            return;
+        }
         let metadata = event.metadata();
         #[cfg(feature = "log")]
         bridge::note_event(metadata);
