@@ -3,6 +3,7 @@
 //! Each API is a module with `routes()`, mounted by [`router`]. A handler parses its
 //! parameters, calls [`AppState::ask`], and writes the answer in its system's shape.
 
+pub(crate) mod admin;
 pub(crate) mod health;
 pub(crate) mod jaeger;
 pub(crate) mod loki;
@@ -271,6 +272,7 @@ pub(crate) fn router(state: &Arc<AppState>) -> Router {
         .nest("/ui/api", ui::routes())
         .merge(receive::routes())
         .merge(health::routes())
+        .merge(admin::routes())
         .merge(web::routes(state.config.ui_dir.clone()))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
         // Clients of Prometheus look at its root to see whether it is there.

@@ -14,6 +14,8 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take: longer than the server gives a query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
+/// An operation may read or write all data.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
 /// A server to ask.
 #[derive(Clone, Debug)]
@@ -65,11 +67,7 @@ impl Client {
     /// # Errors
     /// A line for the user: unreachable, too slow, too much.
     pub(crate) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, String> {
-        let mut target = format!("{}{path}", self.prefix);
-        for (i, (name, value)) in parameters.iter().enumerate() {
-            target.push(if i == 0 { '?' } else { '&' });
-            target.push_str(&format!("{name}={}", percent(value)));
-        }
+        let target = self.target(path, parameters);
         let request = Request::get(&target).header("host", &self.authority);
         self.send(request.body(Full::default()).map_err(|e| e.to_string())?, false)
     }
@@ -90,6 +88,32 @@ impl Client {
         self.send(request.body(Full::from(body)).map_err(|e| e.to_string())?, false)
     }
 
+    /// Has an operation on the data done; that may take its time.
+    ///
+    /// # Errors
+    /// A line for the user: unreachable, too slow, too much.
+    pub(crate) fn operate(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Answer, String> {
+        let target = self.target(path, parameters);
+        let request = Request::post(&target)
+            .header("host", &self.authority)
+            .header(crate::api::admin::HEADER, "1");
+        let request = request.body(Full::default()).map_err(|e| e.to_string())?;
+        self.send_within(request, false, OPERATION_TIMEOUT)
+    }
+
+    fn target(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let mut target = format!("{}{path}", self.prefix);
+        for (i, (name, value)) in parameters.iter().enumerate() {
+            target.push(if i == 0 { '?' } else { '&' });
+            target.push_str(&format!("{name}={}", percent(value)));
+        }
+        target
+    }
+
     /// Calls a unary gRPC method with one message's frame.
     ///
     /// # Errors
@@ -102,6 +126,15 @@ impl Client {
     }
 
     fn send(&self, request: Request<Full<Bytes>>, is_http2: bool) -> Result<Answer, String> {
+        self.send_within(request, is_http2, ANSWER_TIMEOUT)
+    }
+
+    fn send_within(
+        &self,
+        request: Request<Full<Bytes>>,
+        is_http2: bool,
+        answer_timeout: Duration,
+    ) -> Result<Answer, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
         runtime.block_on(async {
@@ -112,7 +145,7 @@ impl Client {
                 Ok(Err(error)) => return Err(format!("{}: {error}", self.authority)),
                 Err(_) => return Err(format!("{} does not answer", self.authority)),
             };
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, exchange(stream, request, is_http2));
+            let answer = tokio::time::timeout(answer_timeout, exchange(stream, request, is_http2));
             match answer.await {
                 Ok(answer) => answer.map_err(|error| format!("{}: {error}", self.authority)),
                 Err(_) => Err(format!("{} did not answer in time", self.authority)),

@@ -1,5 +1,6 @@
 //! The binary `trefoil`: receives telemetry, keeps it, answers for it.
 
+mod admin;
 mod api;
 mod args;
 mod check;
@@ -62,6 +63,36 @@ const VERBS: &[Verb] = &[
         usage: "doctor",
         about: "find out why no data arrives",
         run: doctor::run,
+    },
+    Verb {
+        name: "backup",
+        usage: "backup DEST [--data DIR | --url URL]",
+        about: "copy all data while it is in use",
+        run: admin::backup,
+    },
+    Verb {
+        name: "restore",
+        usage: "restore SOURCE --data DIR",
+        about: "make a directory of data from a backup",
+        run: admin::restore,
+    },
+    Verb {
+        name: "verify",
+        usage: "verify [--data DIR | --url URL]",
+        about: "read everything and compare every checksum",
+        run: admin::verify,
+    },
+    Verb {
+        name: "stats",
+        usage: "stats [--data DIR | --url URL]",
+        about: "who fills the disk",
+        run: admin::stats,
+    },
+    Verb {
+        name: "delete",
+        usage: "delete [--service NAME] [--from …] [--to …]",
+        about: "delete a service, a tenant or a time",
+        run: admin::delete,
     },
     Verb { name: "version", usage: "version", about: "print the version", run: version },
     Verb { name: "help", usage: "help [VERB]", about: "print this, or a verb's flags", run: help },

@@ -50,6 +50,6 @@ pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, TimeRange};
-pub use stats::{Deleted, SignalStats, Stats};
-pub use store::Store;
+pub use stats::{Copied, Deleted, Share, SignalStats, Stats, Usage, Verified};
+pub use store::{Store, restore};
 pub use tally::Tally;

@@ -323,6 +323,32 @@ impl PartFile {
         Ok(opened)
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads footer and trailer anew, and sees that nothing lies between the blocks that no
+    /// checksum covers. Damage is counted as a block's.
+    pub(crate) fn verify_frame(&self, blocks: &[BlockRef]) -> Result<Option<String>> {
+        match read_footer(&*self.vfs, &self.path) {
+            Ok(_) => {}
+            Err(Error::Corrupt { why, .. }) => return Ok(Some(why)),
+            Err(error) => return Err(error),
+        }
+        let mut ends: Vec<(u64, u64)> =
+            blocks.iter().map(|b| (b.offset, b.offset + u64::from(b.stored))).collect();
+        ends.sort_unstable();
+        let mut next = MAGIC.len() as u64;
+        for (from, to) in ends {
+            if from != next {
+                return Ok(Some(format!("nothing is known of the bytes {next} to {from}")));
+            }
+            next = to;
+        }
+        Ok(None)
+    }
+
     /// Closes the file until it is read again.
     pub(crate) fn close(&self) {
         *hold(&self.file) = None;

@@ -21,6 +21,52 @@ pub struct SignalStats {
     pub deleted: u64,
 }
 
+/// What a backup or a restoration has copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Files of parts.
+    pub files: u64,
+    /// Their bytes; hard links take no room.
+    pub bytes: u64,
+}
+
+/// What reading everything has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Files read: the manifest, parts, segments of the log.
+    pub files: u64,
+    /// Blocks of parts read.
+    pub blocks: u64,
+    /// Bytes of parts and segments.
+    pub bytes: u64,
+    /// A line for each damaged place; empty if all is well.
+    pub damaged: Vec<String>,
+    /// Files in quarantine.
+    pub quarantined: Vec<String>,
+}
+
+/// Somebody's share of a signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Spans or log records; for samples, series, counted once in each part.
+    pub items: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// Who fills the disk, the largest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// By service; without one under the empty name.
+    pub samples_by_service: Vec<(String, Share)>,
+    /// By service.
+    pub logs_by_service: Vec<(String, Share)>,
+    /// By service.
+    pub spans_by_service: Vec<(String, Share)>,
+    /// By metric name.
+    pub samples_by_metric: Vec<(String, Share)>,
+}
+
 /// How much a deletion has taken away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {

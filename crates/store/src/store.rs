@@ -20,6 +20,7 @@ use crate::stats::{SignalStats, Stats};
 use crate::vfs::{Disk, Lock, Memory, Vfs};
 use crate::wal::PAYLOAD_BYTES_MAX;
 
+mod backup;
 mod commit;
 mod delete;
 mod flush;
@@ -27,8 +28,11 @@ mod merge;
 mod open;
 mod poison;
 mod retention;
+mod usage;
 mod valve;
+mod verify;
 
+pub use backup::restore;
 use commit::{Commit, Committed};
 use flush::Maintenance;
 use poison::Poison;

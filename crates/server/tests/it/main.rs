@@ -1,6 +1,7 @@
 //! Tests with the real binary.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests may")]
 
+mod admin;
 mod binary;
 mod command_line;
 mod demo;

@@ -241,6 +241,7 @@ pub(crate) struct LogsPart {
 #[derive(Debug)]
 pub(crate) struct PartStream {
     pub(crate) labels: Labels,
+    pub(crate) rows: u64,
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
 }
@@ -252,6 +253,11 @@ impl LogsPart {
             return Err(file.corrupt("the footer is malformed"));
         };
         Ok(LogsPart { file, owners, streams, blocks, traces })
+    }
+
+    /// Every block of the file.
+    pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
+        self.blocks.iter().map(|info| info.block).chain(self.traces.block_refs()).collect()
     }
 
     /// Reads a block; `None` if it is damaged.
@@ -283,8 +289,8 @@ fn read_footer(r: &mut Reader<'_>) -> Option<Footer> {
     let mut streams = Vec::new();
     for _ in 0..r.count(4)? {
         let labels = Labels::from_bytes(r.bytes()?)?;
-        r.varint()?;
-        streams.push(PartStream { labels, min_ns: r.signed()?, max_ns: r.signed()? });
+        let rows = r.varint()?;
+        streams.push(PartStream { labels, rows, min_ns: r.signed()?, max_ns: r.signed()? });
     }
     let mut blocks = Vec::new();
     for _ in 0..r.count(16)? {

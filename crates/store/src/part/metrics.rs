@@ -290,6 +290,13 @@ impl MetricsPart {
         Ok(MetricsPart { file, owners, data_blocks, series_blocks, exemplar_blocks })
     }
 
+    /// Every block of the file.
+    pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
+        let series = self.series_blocks.iter().map(|info| info.block);
+        let exemplars = self.exemplar_blocks.iter().map(|info| info.block);
+        self.data_blocks.iter().copied().chain(series).chain(exemplars).collect()
+    }
+
     /// Reads a series block; `None` if it is damaged.
     pub(crate) fn read_series(&self, info: &SeriesBlockInfo) -> Result<Option<Arc<SeriesBlock>>> {
         let Some(bytes) = self.file.read(&info.block)? else { return Ok(None) };

@@ -108,6 +108,8 @@ fn prune_logs(
             }
         }
     }
+    // Or a block of the trace index, which is made anew.
+    lost = lost.max(u64::from(part.file.is_damaged()));
     let (rows, min_ns, max_ns) = (writer.rows, writer.min_ns, writer.max_ns);
     end(removed, lost, writer.finish(), PartInfo { rows, min_ns, max_ns, ..info })
 }
@@ -149,6 +151,8 @@ fn prune_spans(
             }
         }
     }
+    // Or a block of the trace index, which is made anew.
+    lost = lost.max(u64::from(part.file.is_damaged()));
     let (rows, min_ns, max_ns) = (writer.rows, writer.min_ns, writer.max_ns);
     end(removed, lost, writer.finish(), PartInfo { rows, min_ns, max_ns, ..info })
 }

@@ -188,6 +188,20 @@ impl SpansPart {
         Ok(SpansPart { file, owners, blocks, traces })
     }
 
+    /// Every block of the file.
+    pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
+        let mut refs = Vec::new();
+        for info in &self.blocks {
+            refs.push(info.block);
+            refs.extend(info.more.iter().flat_map(|(attributes, details)| [*attributes, *details]));
+        }
+        match &self.traces {
+            Traces::Index(index) => refs.extend(index.block_refs()),
+            Traces::Table(table) => refs.extend(table.block_refs()),
+        }
+        refs
+    }
+
     /// Reads the first piece of a block; `None` if it is damaged.
     pub(crate) fn read(&self, info: &SpanBlockInfo) -> Result<Option<Arc<SpanBlock>>> {
         self.decode(&info.block, |bytes| {

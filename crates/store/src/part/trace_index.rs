@@ -91,6 +91,11 @@ impl TraceIndex {
         Some(TraceIndex { blocks })
     }
 
+    /// Every block of the index.
+    pub(crate) fn block_refs(&self) -> impl Iterator<Item = BlockRef> {
+        self.blocks.iter().map(|(_, block)| *block)
+    }
+
     /// The index block that knows the trace, if any does.
     pub(crate) fn block_of(&self, trace: TraceId) -> Option<&BlockRef> {
         let after = self.blocks.partition_point(|&(first, _)| first <= hash(trace));

@@ -23,6 +23,7 @@ use crate::snapshot::{LogScan, Order, Samples, SpanScan, TimeRange};
 use crate::tally::Tally;
 use crate::vfs::faulty::{Fault, Faulty};
 
+mod admin;
 mod faults;
 mod lifecycle;
 mod references;

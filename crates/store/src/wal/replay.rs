@@ -31,6 +31,26 @@ pub(crate) fn replay(
     flushed: u64,
     each: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
 ) -> Result<Replayed> {
+    let replayed = walk(vfs, dir, flushed, each)?;
+    if let Some(newest) = replayed.closed.last() {
+        // Also when nothing is cut: a killed process may have left records that only the
+        // kernel has, and what follows them must not become durable before they are.
+        vfs.cut(&newest.path, newest.bytes).map_err(|e| Error::io("cut", &newest.path, e))?;
+    }
+    Ok(replayed)
+}
+
+/// Reads the log without changing it. What stands at its end may be written just now.
+pub(crate) fn check(vfs: &dyn Vfs, dir: &Path, flushed: u64) -> Result<Replayed> {
+    walk(vfs, dir, flushed, &mut |_, _| Ok(()))
+}
+
+fn walk(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    flushed: u64,
+    each: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
+) -> Result<Replayed> {
     let mut names = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
     names.retain(|name| first_of(name).is_some());
     names.sort();
@@ -43,10 +63,7 @@ pub(crate) fn replay(
         let before = replayed.damaged;
         let bytes = segment.replay(newest, (first, flushed), &mut replayed, each)?;
         if newest {
-            // Also when nothing is cut: a killed process may have left records that only the
-            // kernel has, and what follows them must not become durable before they are.
             replayed.cut_bytes = segment.len - bytes;
-            vfs.cut(&path, bytes).map_err(|e| Error::io("cut", &path, e))?;
         }
         if let Some(next) = names.get(at + 1).and_then(|next| first_of(next)) {
             // The next segment says how far this one went. What is missing was lost, and its

@@ -304,6 +304,12 @@ impl TraceTable {
         Some(TraceTable { pages, shift, index })
     }
 
+    /// Every block of the pages and of the index.
+    pub(crate) fn block_refs(&self) -> impl Iterator<Item = BlockRef> {
+        let pages = self.pages.iter().flat_map(|page| [page.structure, page.ids]);
+        pages.chain(self.index.iter().map(|(_, block)| *block))
+    }
+
     pub(crate) fn pages(&self) -> &[PageInfo] {
         &self.pages
     }

@@ -332,7 +332,11 @@ impl Sim {
         let fired = self.vfs.fired();
         match find(&store.snapshot()) {
             Ok(found) => Ok(Some(found)),
-            Err(FindError::Refused(Error::Io { .. })) if self.vfs.fired() > fired => Ok(None),
+            Err(FindError::Refused(Error::Io { .. }))
+                if self.vfs.fired() > fired || self.vfs.crashed() =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(format!("cannot be read: {error}")),
         }
     }
