@@ -12,7 +12,7 @@ use tower_service::Service;
 use tracing::{Span, field};
 
 use crate::clock;
-use crate::http::{End, Observed, Server, Trust, Watch, panic_message, peer};
+use crate::http::{End, Observed, Server, Trust, Watch, exception, panic_message, peer};
 use crate::init::Handle;
 use crate::metric::Histogram;
 use crate::propagate::Propagators;
@@ -56,6 +56,8 @@ struct Options {
     propagators: Propagators,
     trust: Trust,
     duration: Arc<Histogram<CallLabels<'static>>>,
+    /// Whom a client calls.
+    target: Option<(String, Option<u16>)>,
 }
 
 impl Handle {
@@ -92,8 +94,17 @@ impl GrpcLayer {
                 propagators: telemetry.propagators(),
                 trust: Trust::default(),
                 duration: Arc::new(duration),
+                target: None,
             }),
         }
+    }
+
+    /// Whom a client calls, for `server.address` and `server.port`: tonic tells it only below
+    /// the layer.
+    #[must_use]
+    pub fn target(mut self, host: &str, port: Option<u16>) -> Self {
+        Arc::make_mut(&mut self.options).target = Some((host.to_owned(), port));
+        self
     }
 
     /// What becomes of the context that callers send to a server. Accepted by default.
@@ -201,7 +212,7 @@ impl Call {
     fn begin<B>(options: &Arc<Options>, request: &mut Request<B>) -> Call {
         let uri = request.uri().clone();
         let span = match options.side {
-            Side::Client => client_span(&uri),
+            Side::Client => client_span(options, &uri),
             Side::Server => server_span(options, request),
         };
         if options.side == Side::Client {
@@ -242,13 +253,7 @@ impl Call {
             End::Dropped => self.finish(Code::Cancelled),
             End::Panicked(message) => {
                 self.code = Some(Code::Internal);
-                self.span.in_scope(|| {
-                    tracing::error!(
-                        target: "trefoil::grpc",
-                        { exception.r#type = "panic", exception.message = message },
-                        "the service panicked: {message}"
-                    );
-                });
+                self.span.add_event("exception", &exception(message));
                 self.finish(Code::Internal);
             }
         }
@@ -275,7 +280,6 @@ impl Call {
         };
         if failed {
             self.span.record("error.type", code.as_str());
-            self.span.record("otel.status_code", "ERROR");
         }
         let elapsed_ms = clock::now_ns().saturating_sub(self.started_ns) as f64 / 1e6;
         let (service, method) = split(self.path.path());
@@ -295,16 +299,16 @@ impl Drop for Call {
     }
 }
 
-fn client_span(uri: &http::Uri) -> Span {
+fn client_span(options: &Options, uri: &http::Uri) -> Span {
     let (service, method) = split(uri.path());
     let headers = HeaderMap::new();
-    let server = Server::of(uri, &headers);
+    let target = options.target.as_ref().map(|(host, port)| Server { host, port: *port });
+    let server = target.or_else(|| Server::of(uri, &headers));
     tracing::info_span!(
         target: "trefoil::grpc::client",
         "gRPC",
         otel.name = uri.path().trim_start_matches('/'),
         otel.kind = "client",
-        otel.status_code = field::Empty,
         rpc.system = "grpc",
         rpc.service = service,
         rpc.method = method,
@@ -329,7 +333,6 @@ fn server_span<B>(options: &Options, request: &Request<B>) -> Span {
                     "gRPC",
                     otel.name = uri.path().trim_start_matches('/'),
                     otel.kind = "server",
-                    otel.status_code = field::Empty,
                     rpc.system = "grpc",
                     rpc.service = service,
                     rpc.method = method,

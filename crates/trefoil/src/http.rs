@@ -19,6 +19,9 @@ pub(crate) use client::{Call, ClientOptions};
 #[cfg(feature = "reqwest")]
 pub(crate) use instruments::ClientMetrics;
 
+#[cfg(feature = "grpc")]
+pub(crate) use exchange::exception;
+
 pub use body::Observed;
 pub use client::{HttpClientLayer, HttpClientService};
 pub use route::Route;

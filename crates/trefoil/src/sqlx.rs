@@ -6,6 +6,7 @@ mod statement;
 
 pub use pool::{Instrument, Instrumented};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,27 +99,35 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn of<DB: Database>(pool: &Pool<DB>) -> Server {
+    fn of<DB: Database>(pool: &Pool<DB>, name: Option<&str>) -> Server {
         let (system, dialect) = match DB::NAME {
             "PostgreSQL" => ("postgresql", Dialect::Standard),
             "MySQL" => ("mysql", Dialect::MySql),
             "SQLite" => ("sqlite", Dialect::Sqlite),
             _ => ("other_sql", Dialect::Standard),
         };
-        let options: Arc<<DB::Connection as Connection>::Options> = pool.connect_options();
-        // Credentials are part of the URL, and are not taken out of it.
-        let url = options.to_url_lossy();
-        let host = url.host_str().filter(|host| !host.is_empty()).map(str::to_owned);
-        let path = url.path().trim_start_matches('/');
-        let namespace = match dialect {
-            // Files are called by their names, those in memory by nothing.
-            Dialect::Sqlite => path.rsplit('/').next().filter(|file| !file.starts_with(':')),
-            _ => Some(path),
+        let (host, port, database) = match dialect {
+            // TRAP: sqlx 0.9.0 panics when it makes the URL of one in memory.
+            Dialect::Sqlite => (None, None, None),
+            _ => place_of(pool),
         };
-        let namespace = namespace.filter(|name| !name.is_empty()).map(str::to_owned);
+        let namespace = name.map(str::to_owned).or(database);
         let pool = namespace.clone().unwrap_or_else(|| system.to_owned());
-        Server { system, dialect, namespace, host, port: url.port(), pool }
+        Server { system, dialect, namespace, host, port, pool }
     }
+}
+
+/// Host, port and name of the database that a pool connects to, if its driver says so.
+fn place_of<DB: Database>(pool: &Pool<DB>) -> (Option<String>, Option<u16>, Option<String>) {
+    let options: Arc<<DB::Connection as Connection>::Options> = pool.connect_options();
+    // Drivers that cannot say panic, as sqlx documents it. Credentials are part of the URL, and
+    // are not taken out of it.
+    let place = catch_unwind(AssertUnwindSafe(|| {
+        let url = options.to_url_lossy();
+        let database = Some(url.path().trim_start_matches('/')).filter(|name| !name.is_empty());
+        (url.host_str().map(str::to_owned), url.port(), database.map(str::to_owned))
+    }));
+    place.unwrap_or_default()
 }
 
 /// A statement while it runs. It says how it ended even if nobody asks: when it is dropped,
@@ -145,7 +154,6 @@ impl Operation {
             "SQL",
             otel.name = name,
             otel.kind = "client",
-            otel.status_code = field::Empty,
             db.system.name = server.system,
             db.namespace = server.namespace.as_deref(),
             db.operation.name = statement.operation.as_deref(),
@@ -178,7 +186,6 @@ impl Operation {
         self.span.record("db.response.returned_rows", self.rows);
         if let Some(error) = error {
             self.span.record("error.type", error);
-            self.span.record("otel.status_code", "ERROR");
         }
         let elapsed = Duration::from_nanos(clock::now_ns().saturating_sub(self.started_ns));
         let labels = OperationLabels {

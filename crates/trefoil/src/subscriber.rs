@@ -10,6 +10,9 @@ use crate::log::{Levels, Logs};
 use crate::propagate::Propagators;
 use crate::span::Spans;
 
+/// Lines of the access log say again what the span says.
+pub(crate) const ACCESS_LOG: &str = "trefoil::access";
+
 /// Receives the spans and events of `tracing`'s macros.
 pub(crate) struct Subscriber {
     spans: Spans,
@@ -72,7 +75,9 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn event(&self, event: &Event<'_>) {
         let now_ns = clock::now_ns();
-        self.spans.on_event(event, now_ns);
+        if event.metadata().target() != ACCESS_LOG {
+            self.spans.on_event(event, now_ns);
+        }
         self.logs.on_event(event, self.spans.current_of(event).as_ref(), now_ns);
     }
 

@@ -175,7 +175,6 @@ impl Call {
             "HTTP",
             otel.name = known.in_name(),
             otel.kind = "client",
-            otel.status_code = field::Empty,
             http.request.method = known.as_str(),
             http.request.method_original = known.original(method),
             server.address = host.as_deref(),
@@ -255,9 +254,9 @@ impl Call {
             self.span.record("http.response.body.size", self.response_bytes);
         }
         if let Some(error) = error {
-            self.span.record("error.type", error);
-            if error != CANCELLED {
-                self.span.record("otel.status_code", "ERROR");
+            match error {
+                CANCELLED => self.span.cancelled(),
+                error => drop(self.span.record("error.type", error)),
             }
         }
         let seconds = clock::now_ns().saturating_sub(self.started_ns) as f64 / 1e9;

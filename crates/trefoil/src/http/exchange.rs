@@ -16,6 +16,8 @@ use super::server::{Options, Trust};
 use crate::clock;
 use crate::propagate::{self, Propagators};
 use crate::span::SpanExt;
+use crate::subscriber::ACCESS_LOG;
+use crate::value::Value;
 
 /// A request while it is answered. It says how it ended even if nobody asks: when it is
 /// dropped, the client went away.
@@ -115,13 +117,7 @@ impl Exchange {
 
     /// Unwinding passed through the service.
     pub(super) fn panicked(mut self, message: &str) {
-        self.span.in_scope(|| {
-            tracing::error!(
-                target: "trefoil::http",
-                { exception.r#type = "panic", exception.message = message },
-                "the service panicked: {message}"
-            );
-        });
+        self.span.add_event("exception", &exception(message));
         // Servers answer with it, if they can still answer.
         if self.status == 0 {
             self.status = 500;
@@ -151,12 +147,12 @@ impl Exchange {
             self.span.record("http.response.status_code", self.status);
             self.span.record("http.response.body.size", self.response_bytes);
         }
-        if let Some(error) = error {
-            self.span.record("error.type", error);
+        match error {
             // A client that goes away is no failure of the server, nor is 4xx.
-            if error != CANCELLED {
-                self.span.record("otel.status_code", "ERROR");
-            }
+            Some(CANCELLED) => self.span.cancelled(),
+            // It says that the span failed.
+            Some(error) => drop(self.span.record("error.type", error)),
+            None => {}
         }
         let elapsed_ns = clock::now_ns().saturating_sub(self.started_ns);
         self.span.in_scope(|| self.measure(error, elapsed_ns));
@@ -197,7 +193,7 @@ impl Exchange {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: "trefoil::access",
+                    target: ACCESS_LOG,
                     {
                         http.request.method = method,
                         url.path = path,
@@ -213,6 +209,11 @@ impl Exchange {
         }
         if error.is_some_and(|error| error != CANCELLED) { line!(error) } else { line!(info) }
     }
+}
+
+/// The attributes of the event of a panic.
+pub(crate) fn exception(message: &str) -> [(&'static str, Value); 2] {
+    [("exception.type", "panic".into()), ("exception.message", message.to_owned().into())]
 }
 
 /// The client went away before it had all.
@@ -249,7 +250,6 @@ fn begin_span<B>(
                     "HTTP",
                     otel.name = field::display(&name),
                     otel.kind = "server",
-                    otel.status_code = field::Empty,
                     http.request.method = method.as_str(),
                     http.request.method_original = method.original(request.method()),
                     http.route = route.map(Route::as_str),

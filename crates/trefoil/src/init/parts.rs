@@ -14,6 +14,7 @@ use crate::config::{Config, Console, Resolved, Settings, Told};
 use crate::export::{Exporters, Exporting, Left, Queue, Sources};
 use crate::log::{Levels, Logs};
 use crate::metric::{ReaderState, Registry};
+use crate::propagate::Propagators;
 use crate::resource::{Instance, Resource};
 use crate::sample::Sampler;
 use crate::span::Spans;
@@ -64,7 +65,8 @@ impl Parts {
         let dispatch = if silent {
             Dispatch::none()
         } else {
-            Dispatch::new(Subscriber::new(spans.clone(), levels, Arc::clone(&logs)))
+            let subscriber = Subscriber::new(spans.clone(), levels, Arc::clone(&logs));
+            Dispatch::new(subscriber.with_propagators(Propagators::new(&settings.propagators)))
         };
         let running = settings.enabled.then(|| Running {
             exporting: exporting(&settings, &resource, queues, &registry, &accounts),

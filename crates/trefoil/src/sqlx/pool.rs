@@ -59,15 +59,27 @@ impl fmt::Debug for Watched {
 pub trait Instrument: Sized {
     /// The same, with spans and metrics.
     fn instrumented(self) -> Instrumented<Self>;
+
+    /// The same, under a name that tells databases and pools apart: `db.namespace`. Without
+    /// it that is the database's name in the URL, which SQLite has not.
+    fn instrumented_as(self, name: &str) -> Instrumented<Self>;
 }
 
 impl<DB: Database> Instrument for Pool<DB> {
     fn instrumented(self) -> Instrumented<Self> {
-        let server = Arc::new(Server::of(&self));
-        let pool = Arc::new(self.clone());
-        super::watch(&server, &pool);
-        Instrumented { inner: self, server, watched: Some(Watched(pool)) }
+        instrumented(self, None)
     }
+
+    fn instrumented_as(self, name: &str) -> Instrumented<Self> {
+        instrumented(self, Some(name))
+    }
+}
+
+fn instrumented<DB: Database>(inner: Pool<DB>, name: Option<&str>) -> Instrumented<Pool<DB>> {
+    let server = Arc::new(Server::of(&inner, name));
+    let pool = Arc::new(inner.clone());
+    super::watch(&server, &pool);
+    Instrumented { inner, server, watched: Some(Watched(pool)) }
 }
 
 impl<T> Instrumented<T> {

@@ -1,6 +1,16 @@
 //! What leaves the process, decoded at the other end of a real socket.
 
 mod child;
+#[allow(clippy::unwrap_used)]
+mod edge;
+#[allow(clippy::unwrap_used)]
+mod grpc;
+#[allow(clippy::unwrap_used)]
+mod http_client;
+#[allow(clippy::unwrap_used)]
+mod http_server;
+#[allow(clippy::unwrap_used)]
+mod sql;
 mod start;
 
 // Each test uses a part of it.
