@@ -5,6 +5,7 @@ mod parts;
 mod report;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tracing::Dispatch;
 use crate::account::{Counts, Signal};
 use crate::builder::Builder;
 use crate::config::{Config, Told};
-use crate::metric::Registry;
+use crate::metric::{Registry, Serving};
 
 pub(crate) use parts::Parts;
 pub use report::{Report, SignalReport};
@@ -149,6 +150,37 @@ impl Handle {
         &self.parts.registry
     }
 
+    /// The page of metrics for a client that sent this `Accept` header: its content type and
+    /// its text. For a handler that is mounted beside others; [`Builder::prometheus`] serves
+    /// it on a port of its own.
+    #[must_use]
+    pub fn metrics_text(&self, accept: &str) -> (&'static str, String) {
+        self.parts.serving(|serving| serving.text(accept)).unwrap_or_default()
+    }
+
+    /// Where `/metrics` is served, if it is: the port is known here even if it was 0.
+    #[must_use]
+    pub fn prometheus_address(&self) -> Option<SocketAddr> {
+        self.parts.serving(Serving::address).flatten()
+    }
+
+    /// Changes which log records are made, of a subsystem or target and those below it; an
+    /// empty name means all that have no level of their own.
+    pub fn set_log_level(&self, name: &str, level: tracing::level_filters::LevelFilter) {
+        self.parts.logs.set_level(name, level);
+    }
+
+    /// Declares `<service>_info`, which is always 1 and has these labels beside `version`, and
+    /// `<service>_uptime_seconds`.
+    pub fn service_metrics(&self, labels: &[(&str, &str)]) {
+        let resource = &self.parts.resource;
+        let version = resource.text("service.version").unwrap_or_default();
+        let labels: Vec<_> =
+            [("version", version)].into_iter().chain(labels.iter().copied()).collect();
+        let service = resource.text("service.name").unwrap_or_default();
+        crate::metric::install_service(&self.parts.registry, service, &labels);
+    }
+
     /// Sends what waits, within the deadline, which all signals share.
     pub fn flush(&self, deadline: Duration) -> Report {
         self.parts.flush(deadline)
@@ -170,6 +202,8 @@ pub(crate) fn install(builder: &Builder) -> Result<Telemetry, InitError> {
     if !dispatch.is::<tracing::subscriber::NoSubscriber>() {
         tracing::dispatcher::set_global_default(dispatch)
             .map_err(|_| InitError::SubscriberTaken)?;
+        #[cfg(feature = "log")]
+        crate::log::Bridge::install(&telemetry.parts.logs);
         if telemetry.parts.settings.panic_hook {
             ending::watch(&telemetry.parts);
         }

@@ -11,9 +11,9 @@ use crate::account::{Account, Signal};
 use crate::builder::Builder;
 use crate::clock;
 use crate::config::{Config, Console, Resolved, Settings, Told};
-use crate::export::{Exporters, Exporting, Left, Queue, Sources};
+use crate::export::{ExporterStatus, Exporters, Exporting, Left, Queue, Sources};
 use crate::log::{Levels, Logs};
-use crate::metric::{ReaderState, Registry};
+use crate::metric::{self, ReaderState, Registry, Serving};
 use crate::propagate::Propagators;
 use crate::resource::{Instance, Resource};
 use crate::sample::Sampler;
@@ -41,6 +41,8 @@ pub(crate) struct Parts {
 pub(crate) struct Running {
     pub(crate) spans: Spans,
     pub(crate) exporting: Exporting,
+    /// `None` once it has ended.
+    serving: Mutex<Option<Serving>>,
 }
 
 impl Parts {
@@ -48,10 +50,7 @@ impl Parts {
     pub(super) fn start(builder: &Builder, registry: Arc<Registry>) -> (Arc<Parts>, Dispatch) {
         let mut resolved = builder.resolve();
         let instance = resolved.claim_instance();
-        let Resolved { mut settings, config, warnings } = resolved;
-        if settings.told != Told::Nothing {
-            warnings.iter().for_each(|warning| super::say(warning));
-        }
+        let Resolved { mut settings, config, mut warnings } = resolved;
         if !settings.enabled {
             quieten(&mut settings);
         }
@@ -68,10 +67,19 @@ impl Parts {
             let subscriber = Subscriber::new(spans.clone(), levels, Arc::clone(&logs));
             Dispatch::new(subscriber.with_propagators(Propagators::new(&settings.propagators)))
         };
-        let running = settings.enabled.then(|| Running {
-            exporting: exporting(&settings, &resource, queues, &registry, &accounts),
-            spans,
+        let running = settings.enabled.then(|| {
+            let metrics = &settings.metrics;
+            let (serving, unserved) = Serving::start(metrics, &registry, &resource);
+            warnings.extend(unserved);
+            Running {
+                exporting: exporting(&settings, &resource, queues, &registry, &accounts),
+                serving: Mutex::new(Some(serving)),
+                spans,
+            }
         });
+        if settings.told != Told::Nothing {
+            warnings.iter().for_each(|warning| super::say(warning));
+        }
         let parts = Parts {
             config,
             warnings,
@@ -85,7 +93,34 @@ impl Parts {
             _instance: instance,
             settings,
         };
-        (Arc::new(parts), dispatch)
+        let parts = Arc::new(parts);
+        if parts.running.is_some() && parts.settings.metrics.runtime {
+            parts.observe();
+        }
+        (parts, dispatch)
+    }
+
+    /// Reports what becomes of the telemetry itself.
+    fn observe(self: &Arc<Parts>) {
+        for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
+            metric::observe_signal(&self.registry, signal, self.account(signal));
+        }
+        // The registry may be the process's, which outlives these parts.
+        let parts = Arc::downgrade(self);
+        metric::observe_exporters(&self.registry, move || {
+            parts.upgrade().map(|parts| parts.exporters()).unwrap_or_default()
+        });
+    }
+
+    /// Each exporter of each signal as it stands.
+    pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
+        self.running.as_ref().map(|r| r.exporting.status()).unwrap_or_default()
+    }
+
+    /// What serves `/metrics` and knows when it was read.
+    pub(crate) fn serving<T>(&self, see: impl FnOnce(&Serving) -> T) -> Option<T> {
+        let serving = self.running.as_ref()?.serving.lock();
+        serving.unwrap_or_else(PoisonError::into_inner).as_ref().map(see)
     }
 
     pub(crate) fn account(&self, signal: Signal) -> &Arc<Account> {
@@ -120,10 +155,13 @@ impl Parts {
         let begin = Instant::now();
         self.stopped.store(true, Ordering::Relaxed);
         let mut left = Left::default();
-        if let Some(Running { spans, exporting }) = &self.running {
+        if let Some(Running { spans, exporting, serving }) = &self.running {
             // Traces whose end nobody will see leave if they failed, and are forgotten if not.
             spans.decide_all();
             left = exporting.shutdown(deadline);
+            // Until now, so that a last scrape finds it.
+            let serving = serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(serving);
         }
         self.logs.flush(clock::now_ns(), begin + deadline);
         let report = self.report(begin, left);
@@ -132,7 +170,7 @@ impl Parts {
     }
 
     fn report(&self, begin: Instant, left: Left) -> Report {
-        let status = self.running.as_ref().map(|r| r.exporting.status()).unwrap_or_default();
+        let status = self.exporters();
         let signal = |signal| {
             let of_signal = status.iter().filter(|status| status.signal == signal);
             let in_trouble = of_signal.filter(|s| s.failing || s.counts.dropped_total() > 0);
