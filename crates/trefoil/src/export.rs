@@ -15,6 +15,7 @@ mod endpoint;
 mod jaeger;
 mod lane;
 mod otlp;
+mod probe;
 mod pump;
 mod queue;
 mod retry;
@@ -23,6 +24,7 @@ mod stdout;
 mod target;
 mod tls;
 
+pub(crate) use probe::{Tried, try_once};
 pub(crate) use pump::Collect;
 pub(crate) use queue::{Priority, Queue};
 
@@ -404,6 +406,6 @@ async fn end(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 #[path = "../tests/it/receiver.rs"]
-mod receiver;
+pub(crate) mod receiver;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::todo, missing_docs)]
 
 mod builder;
+mod doctor;
 mod init;
 
 mod config;
@@ -45,6 +46,7 @@ pub use account::{Counts, Dropped, Signal};
 pub use builder::Builder;
 pub use config::{Config, Console, ConsoleStream, OtlpProtocol, PropagatorName};
 pub use context::{Attached, Baggage, Context, SpanContext, TraceFlags, TraceState};
+pub use doctor::{Cause, Diagnosis, Finding};
 pub use id::{SpanId, TraceId};
 pub use init::{Handle, InitError, Report, SignalReport, Telemetry, Trefoil, init};
 pub use log::LogBody;

@@ -12,6 +12,7 @@ mod local;
 mod open;
 mod slab;
 mod start;
+mod survey;
 mod undecided;
 
 pub use ext::{SpanExt, Status};

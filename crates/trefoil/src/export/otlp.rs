@@ -6,6 +6,7 @@
 mod grpc;
 mod http;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use ::http::header::{HeaderName, HeaderValue};
@@ -18,6 +19,7 @@ use trefoil_wire::otlp::schema;
 
 use super::connection::{Connections, Version};
 use super::endpoint::Endpoint;
+use super::retry::parse_http_date;
 use super::target::{Accepted, Failure, Prepared};
 use super::tls::Tls;
 use crate::account::Signal;
@@ -40,6 +42,8 @@ pub(super) struct Otlp {
     timeout: Duration,
     headers: HeaderMap,
     connections: Connections,
+    /// The receiver's clock at its last answer, in Unix seconds.
+    date: Cell<Option<u64>>,
 }
 
 impl Otlp {
@@ -61,6 +65,7 @@ impl Otlp {
             timeout: settings.timeout,
             headers: headers(&settings.headers)?,
             connections: Connections::new(endpoint, version, tls),
+            date: Cell::new(None),
         })
     }
 
@@ -70,6 +75,10 @@ impl Otlp {
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(super) fn date(&self) -> Option<u64> {
+        self.date.get()
     }
 
     pub(super) fn disconnect(&self) {
@@ -107,6 +116,8 @@ impl Otlp {
         for message in &prepared.messages {
             let request = self.request(signal, message.clone())?;
             let answer = self.connections.send(request).await.map_err(Failure::retry)?;
+            let date = answer.headers.get(::http::header::DATE).and_then(|d| d.to_str().ok());
+            self.date.set(date.and_then(parse_http_date));
             all = match self.protocol {
                 OtlpProtocol::Grpc => grpc::judge(&answer)?,
                 OtlpProtocol::HttpProtobuf | OtlpProtocol::HttpJson => {

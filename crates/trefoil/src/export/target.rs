@@ -167,6 +167,14 @@ impl Target {
         }
     }
 
+    /// The receiver's clock at its last answer, in Unix seconds, if it said.
+    pub(super) fn date(&self) -> Option<u64> {
+        match self {
+            Target::Otlp(otlp) => otlp.date(),
+            _ => None,
+        }
+    }
+
     /// Forgets connections: the last try on one got no answer.
     pub(super) fn disconnect(&self) {
         match self {

@@ -48,6 +48,7 @@ impl Exchange {
         let route = Route::of(request.extensions());
         let request_bytes = address::content_length(request.headers());
         let span = begin_span(options, request, method, scheme, version, route.as_ref());
+        options.vitals.request(request.headers(), !span.is_disabled());
         let marker = Marker::default();
         request.extensions_mut().insert(marker.clone());
         options.metrics.active.add(1, Active { method, scheme });

@@ -14,6 +14,7 @@ use super::body::{Observed, panic_message};
 use super::exchange::Exchange;
 use super::instruments::{ServerMetrics, ServiceMetrics};
 use super::route::Marker;
+use crate::doctor::Vitals;
 use crate::init::Handle;
 use crate::metric::Registry;
 use crate::propagate::Propagators;
@@ -42,7 +43,8 @@ impl Handle {
     /// A layer for servers of axum, hyper and tower.
     #[must_use]
     pub fn http_layer(&self) -> HttpLayer {
-        HttpLayer::new(self.propagators(), self.registry())
+        self.parts.vitals.layer();
+        HttpLayer::new(self.propagators(), self.registry(), &self.parts.vitals)
     }
 }
 
@@ -70,10 +72,15 @@ pub(super) struct Options {
     pub(super) metrics: Arc<ServerMetrics>,
     pub(super) service: Option<Arc<ServiceMetrics>>,
     registry: Arc<Registry>,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 impl HttpLayer {
-    pub(crate) fn new(propagators: Propagators, registry: &Arc<Registry>) -> HttpLayer {
+    pub(crate) fn new(
+        propagators: Propagators,
+        registry: &Arc<Registry>,
+        vitals: &Arc<Vitals>,
+    ) -> HttpLayer {
         HttpLayer {
             options: Arc::new(Options {
                 propagators,
@@ -85,6 +92,7 @@ impl HttpLayer {
                 metrics: Arc::new(ServerMetrics::of(registry)),
                 service: None,
                 registry: Arc::clone(registry),
+                vitals: Arc::clone(vitals),
             }),
         }
     }

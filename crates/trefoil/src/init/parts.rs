@@ -11,6 +11,7 @@ use crate::account::{Account, Signal};
 use crate::builder::Builder;
 use crate::clock;
 use crate::config::{Config, Console, Resolved, Settings, Told};
+use crate::doctor::Vitals;
 use crate::export::{ExporterStatus, Exporters, Exporting, Left, Queue, Sources};
 use crate::log::{Levels, Logs};
 use crate::metric::{self, ReaderState, Registry, Serving};
@@ -30,6 +31,9 @@ pub(crate) struct Parts {
     pub(crate) logs: Arc<Logs>,
     /// `None` while disabled.
     pub(crate) running: Option<Running>,
+    /// Unix nanoseconds of the start.
+    pub(crate) started_ns: u64,
+    pub(crate) vitals: Arc<Vitals>,
     accounts: [Arc<Account>; 3],
     stopped: AtomicBool,
     /// What the first shutdown came to; later ones have nothing to add.
@@ -87,6 +91,8 @@ impl Parts {
             registry,
             logs,
             running,
+            started_ns: clock::now_ns(),
+            vitals: Arc::default(),
             accounts,
             stopped: AtomicBool::new(false),
             report: Mutex::new(None),
