@@ -38,6 +38,8 @@ pub mod http;
 pub mod reqwest;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 
 mod account;
 mod export;

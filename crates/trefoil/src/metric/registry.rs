@@ -320,7 +320,7 @@ impl MetricBuilder<'_> {
         ObservableUpDownCounter::in_registry(self.registry, &self.definition)
     }
 
-    pub(super) fn observable<L: LabelSet, V: Number>(self, kind: Kind) -> Observable<L, V> {
+    pub(crate) fn observable<L: LabelSet, V: Number>(self, kind: Kind) -> Observable<L, V> {
         Observable::in_registry(self.registry, &self.definition, kind)
     }
 }
