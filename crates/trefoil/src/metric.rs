@@ -20,6 +20,7 @@ mod number;
 mod registry;
 mod series;
 mod stripe;
+mod table;
 
 mod name;
 mod otlp;
@@ -50,9 +51,3 @@ pub(crate) use otlp::ReaderState;
 pub(crate) use registry::Collected;
 pub(crate) use runtime::{install_service, observe_exporters, observe_signal};
 pub(crate) use serve::Serving;
-
-/// Unix nanoseconds, for what happens rarely.
-fn now_ns() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use crate::clock;
 use crate::id::{SpanId, TraceId};
 
 /// One measurement and the span it was made in.
@@ -39,7 +40,7 @@ impl Exemplars {
     #[inline(never)]
     pub(super) fn offer(&self, place: usize, value: f64) {
         let Some((trace_id, span_id)) = current_sampled() else { return };
-        let exemplar = Exemplar { trace_id, span_id, time_ns: super::now_ns(), value };
+        let exemplar = Exemplar { trace_id, span_id, time_ns: clock::now_ns(), value };
         // Whoever holds the lock is about to take one as good.
         let Ok(mut taken) = self.taken.try_lock() else { return };
         if let (Some(slot), Some(wanted)) = (taken.get_mut(place), self.wanted.get(place)) {

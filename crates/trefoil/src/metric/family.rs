@@ -1,19 +1,15 @@
 //! All series of one metric.
 
 use std::any::Any;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use super::declare::Definition;
 use super::label::{Labels, Lookup, Stored};
 use super::registry::Limits;
 use super::series::{Point, Series, Store};
+use super::table::Table;
 use crate::value::Value;
-
-/// Locks over which the series are spread; more than threads often meet.
-const SHARDS: usize = 8;
 
 /// What a metric is, for those who read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +26,9 @@ pub(super) struct Family<S: Store> {
     pub(super) kind: Kind,
     settings: S::Settings,
     limits: Arc<Limits>,
-    shards: [RwLock<Known<S>>; SHARDS],
-    series: AtomicUsize,
+    table: Table<S>,
+    /// Series in the table.
+    len: AtomicUsize,
     overflow: OnceLock<Arc<Series<S>>>,
     /// Measurements that the overflow series took.
     overflowed: AtomicU64,
@@ -52,8 +49,8 @@ impl<S: Store> Family<S> {
             kind,
             settings,
             limits,
-            shards: Default::default(),
-            series: AtomicUsize::new(0),
+            table: Table::new(),
+            len: AtomicUsize::new(0),
             overflow: OnceLock::new(),
             overflowed: AtomicU64::new(0),
             warned: AtomicBool::new(false),
@@ -61,59 +58,40 @@ impl<S: Store> Family<S> {
         }
     }
 
-    /// The series of these labels, seen by `use_it`; `keep` if it is theirs alone, so that
-    /// they may remember it.
-    pub(super) fn with_series<L: Labels, T>(
-        &self,
-        labels: L,
-        use_it: impl FnOnce(&Arc<Series<S>>, bool) -> T,
-    ) -> T {
+    /// The series of these labels; whether it is theirs alone, so that they may remember it.
+    #[inline]
+    pub(super) fn series<L: Labels>(&self, labels: L) -> (&Arc<Series<S>>, bool) {
         let all = self.limits.high_cardinality.load(Relaxed);
         let hash = labels.hash(self.limits.seed, all);
-        let shard = &self.shards[(hash >> 56) as usize % SHARDS];
-        let known = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let (series, _) = find(&known, hash, |stored| labels.matches(stored, all));
-        if let Some(series) = series {
-            return use_it(series, true);
+        match self.table.get(hash, |stored| labels.matches(stored, all)) {
+            Some(series) => (series, true),
+            None => self.add(hash, &labels, all),
         }
-        drop(known);
-        match self.create(shard, hash, &labels, all) {
-            Some(series) => use_it(&series, true),
+    }
+
+    #[cold]
+    fn add(&self, hash: u64, labels: &impl Labels, all: bool) -> (&Arc<Series<S>>, bool) {
+        let mut reserved = false;
+        let make = || {
+            let one_more = |len: usize| (len < self.limits.series_max()).then_some(len + 1);
+            self.len.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+            reserved = true;
+            Some(self.new_series(labels.store(all), hash))
+        };
+        let found = self.table.get_or_add(hash, |stored| labels.matches(stored, all), make);
+        match found {
+            Some((series, added)) => {
+                if reserved && !added {
+                    // Another thread added the same one.
+                    self.len.fetch_sub(1, Relaxed);
+                }
+                (series, true)
+            }
             None => {
                 self.overflowed.fetch_add(1, Relaxed);
-                use_it(self.overflow_series(), false)
+                (self.overflow_series(), false)
             }
         }
-    }
-
-    /// `None` if there are as many series as there may be.
-    fn create(
-        &self,
-        shard: &RwLock<Known<S>>,
-        hash: u64,
-        labels: &impl Labels,
-        all: bool,
-    ) -> Option<Arc<Series<S>>> {
-        if self.is_full() {
-            return None;
-        }
-        let mut known = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let (found, vacant) = find(&known, hash, |stored| labels.matches(stored, all));
-        if let Some(series) = found {
-            return Some(Arc::clone(series));
-        }
-        if self.series.fetch_add(1, Relaxed) >= self.limits.series_max() {
-            self.series.fetch_sub(1, Relaxed);
-            return None;
-        }
-        let series = Arc::new(self.new_series(labels.store(all)));
-        known.insert(vacant, Arc::clone(&series));
-        Some(series)
-    }
-
-    /// The overflow series counts among those a metric may have, as OpenTelemetry has it.
-    fn is_full(&self) -> bool {
-        self.series.load(Relaxed) >= self.limits.series_max()
     }
 
     fn overflow_series(&self) -> &Arc<Series<S>> {
@@ -129,58 +107,13 @@ impl<S: Store> Family<S> {
         }
         self.overflow.get_or_init(|| {
             let label = ("otel_metric_overflow".into(), Value::Bool(true));
-            Arc::new(self.new_series(Box::new([label])))
+            Arc::new(self.new_series(Box::new([label]), 0))
         })
     }
 
-    fn new_series(&self, labels: Stored) -> Series<S> {
+    fn new_series(&self, labels: Stored, hash: u64) -> Series<S> {
         let exemplars = self.kind != Kind::UpDownCounter && self.limits.exemplars.load(Relaxed);
-        Series::new(labels, &self.settings, exemplars)
-    }
-
-    fn all(&self) -> Vec<Arc<Series<S>>> {
-        let mut all = Vec::with_capacity(self.series.load(Relaxed) + 1);
-        for shard in &self.shards {
-            let known = shard.read().unwrap_or_else(PoisonError::into_inner);
-            all.extend(known.values().cloned());
-        }
-        all.extend(self.overflow.get().cloned());
-        all
-    }
-}
-
-/// Series by the hash of their labels.
-type Known<S> = HashMap<u64, Arc<Series<S>>, BuildHasherDefault<Hashed>>;
-
-/// The series that matches, or where it would go: hashes that collide take the next number.
-/// Series are never removed, so the chain has no gaps.
-fn find<S: Store>(
-    known: &Known<S>,
-    mut hash: u64,
-    matches: impl Fn(&Stored) -> bool,
-) -> (Option<&Arc<Series<S>>>, u64) {
-    loop {
-        match known.get(&hash) {
-            Some(series) if matches(&series.labels) => return (Some(series), hash),
-            Some(_) => hash = hash.wrapping_add(1),
-            None => return (None, hash),
-        }
-    }
-}
-
-/// The key is a hash already.
-#[derive(Default)]
-pub(super) struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+        Series::new(labels, hash, &self.settings, exemplars)
     }
 }
 
@@ -206,7 +139,7 @@ impl<S: Store> Collect for Family<S> {
     fn collect(&self) -> Vec<Point> {
         let round = self.round.load(Relaxed);
         let mut points: Vec<Point> =
-            self.all().iter().filter_map(|series| series.read(round)).collect();
+            self.table.iter().chain(self.overflow.get()).filter_map(|s| s.read(round)).collect();
         points.sort_by(|a, b| by_labels(&a.labels, &b.labels));
         points
     }

@@ -62,7 +62,7 @@ impl<L: LabelSet, S: Store> Instrument<L, S> {
         labels: L::Of<'_>,
         register: impl FnOnce(&Registry, &Definition) -> Arc<Family<S>>,
     ) -> Arc<Series<S>> {
-        self.ready(register).family.with_series(labels, |series, _| Arc::clone(series))
+        Arc::clone(self.ready(register).family.series(labels).0)
     }
 
     pub(super) fn ready(
@@ -76,7 +76,7 @@ impl<L: LabelSet, S: Store> Instrument<L, S> {
     pub(super) fn fill(&self, register: impl FnOnce(&Registry, &Definition) -> Arc<Family<S>>) {
         let ready = self.ready(register);
         for state in 0..<L::Of<'static> as Labels>::STATES {
-            ready.family.with_series(StateLabels::<L>(state, PhantomData), |_, _| ());
+            ready.family.series(StateLabels::<L>(state, PhantomData));
         }
     }
 }
@@ -89,13 +89,12 @@ impl<S: Store> Ready<S> {
 
     #[inline(never)]
     pub(super) fn record<L: Labels>(&self, labels: L, value: S::Value) {
-        self.family.with_series(labels, |series, keep| {
-            series.record(value);
-            if let Some(slot) = self.table.get(labels.state()).filter(|_| keep) {
-                // Another thread may have been faster, with the same series.
-                let _ = slot.set(Arc::clone(series));
-            }
-        });
+        let (series, keep) = self.family.series(labels);
+        series.record(value);
+        if keep && let Some(slot) = self.table.get(labels.state()) {
+            // Another thread may have been faster, with the same series.
+            let _ = slot.set(Arc::clone(series));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use trefoil_wire::otlp::metrics::Number as WireNumber;
 
 use super::exemplar::{Exemplar, Exemplars};
 use super::label::Stored;
+use crate::clock;
 
 /// What a series keeps of its measurements.
 pub(super) trait Store: Sized + Send + Sync + 'static {
@@ -32,6 +33,7 @@ pub(super) struct Series<S: Store> {
     /// Unique in the process.
     pub(super) id: u64,
     pub(super) labels: Stored,
+    pub(super) hash: u64,
     /// Unix nanoseconds since which it counts.
     pub(super) created_ns: u64,
     pub(super) store: S,
@@ -42,12 +44,13 @@ pub(super) struct Series<S: Store> {
 static SERIES: AtomicU64 = AtomicU64::new(0);
 
 impl<S: Store> Series<S> {
-    pub(super) fn new(labels: Stored, settings: &S::Settings, exemplars: bool) -> Self {
+    pub(super) fn new(labels: Stored, hash: u64, settings: &S::Settings, exemplars: bool) -> Self {
         let places = if exemplars { S::exemplar_places(settings) } else { 0 };
         Series {
             id: SERIES.fetch_add(1, Relaxed),
             labels,
-            created_ns: super::now_ns(),
+            hash,
+            created_ns: clock::now_ns(),
             store: S::new(settings),
             settings: settings.clone(),
             exemplars: Exemplars::new(places),

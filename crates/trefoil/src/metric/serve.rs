@@ -19,6 +19,7 @@ use trefoil_wire::compression::{self, Encoding};
 use trefoil_wire::exposition::Format;
 
 use super::registry::Registry;
+use crate::clock;
 use crate::config::MetricSettings;
 use crate::resource::Resource;
 
@@ -88,7 +89,7 @@ impl Page {
     /// The page for a client that accepts these media types (the `Accept` header): content
     /// type and text.
     fn read(&self, accept: &str) -> (&'static str, String) {
-        self.last_read_ns.store(super::now_ns(), Relaxed);
+        self.last_read_ns.store(clock::now_ns(), Relaxed);
         let format = choose(accept);
         (format.content_type(), self.registry.write_text(format, Some(&self.resource)))
     }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod cost;
+mod exemplars;
 mod lineage;
 mod model;
 mod sampling;
