@@ -34,12 +34,12 @@ mod propagate;
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
-#[cfg(feature = "opentelemetry")]
-pub mod opentelemetry;
 
 mod account;
 mod export;

@@ -16,7 +16,7 @@ mod survey;
 mod undecided;
 
 pub use ext::{SpanExt, Status};
-pub(crate) use local::{Current, Fate, current, depth};
+pub(crate) use local::{Current, Fate, current, depth, is_inside};
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use trefoil_wire::otlp::metrics::Number as WireNumber;
 use super::exemplar::{Exemplar, Exemplars};
 use super::label::Stored;
 use crate::clock;
+use crate::span;
 
 /// What a series keeps of its measurements.
 pub(super) trait Store: Sized + Send + Sync + 'static {
@@ -60,7 +61,7 @@ impl<S: Store> Series<S> {
     #[inline]
     pub(super) fn record(&self, value: S::Value) {
         let place = self.store.record(&self.settings, value);
-        if self.exemplars.wants(place) {
+        if self.exemplars.wants(place) && span::is_inside() {
             self.exemplars.offer(place, S::as_f64(value));
         }
     }

@@ -53,11 +53,12 @@ impl Serving {
             resource: Arc::clone(resource),
             last_read_ns: AtomicU64::new(0),
         });
-        match settings.prometheus.map(|address| Scrape::start(address, Arc::clone(&page))) {
-            None => (Serving { page, scrape: None }, None),
-            Some(Ok(scrape)) => (Serving { page, scrape: Some(scrape) }, None),
-            Some(Err(warning)) => (Serving { page, scrape: None }, Some(warning)),
-        }
+        let scrape = settings.prometheus.map(|address| Scrape::start(address, Arc::clone(&page)));
+        let (scrape, warning) = match scrape.transpose() {
+            Ok(scrape) => (scrape, None),
+            Err(warning) => (None, Some(warning)),
+        };
+        (Serving { page, scrape }, warning)
     }
 
     /// See [`Page::read`].
@@ -92,6 +93,16 @@ impl Page {
         self.last_read_ns.store(clock::now_ns(), Relaxed);
         let format = choose(accept);
         (format.content_type(), self.registry.write_text(format, Some(&self.resource)))
+    }
+}
+
+impl Registry {
+    /// The metrics as text in the format that an `Accept` header prefers, Prometheus's 0.0.4 or
+    /// OpenMetrics 1.0: content type and body.
+    #[must_use]
+    pub fn text(&self, accept: &str) -> (&'static str, String) {
+        let format = choose(accept);
+        (format.content_type(), self.write_text(format, None))
     }
 }
 

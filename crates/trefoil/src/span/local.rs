@@ -105,7 +105,15 @@ pub(super) fn with_stack<R>(work: impl FnOnce(&mut Stack) -> R) -> Option<R> {
     STACK.try_with(|stack| stack.try_borrow_mut().ok().map(|mut stack| work(&mut stack))).ok()?
 }
 
-/// The spans this thread is in, the innermost last.
+/// Whether this thread is in a span. Cheaper than to ask in which, for what is recorded most.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    let inside =
+        STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| !stack.entered.is_empty()));
+    inside.unwrap_or(false)
+}
+
+/// The spans this thread is in, the innermost last. `None` while the thread ends, or within.
 #[inline]
 pub(super) fn with_entered<R>(read: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
     with_stack(|stack| read(&mut stack.entered))

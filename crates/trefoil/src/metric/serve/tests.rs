@@ -169,28 +169,29 @@ fn h3_process_and_tokio_are_reported_and_their_values_move() {
     let now = clock::now_ns() as f64 / 1e9;
     assert!(before[6] > now - 3600.0 * 24.0 && before[6] <= now + 2.0, "start at {}", before[6]);
     let hog = vec![1u8; 64 << 20];
-    let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
+    let files: Vec<_> = (0..300).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
     for _ in 0..3 {
         runtime.spawn(std::future::pending::<()>());
     }
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     loop {
         let work = (0..4).map(|_| {
-            runtime.spawn(async { (0..5_000_000u64).fold(0, |a, b| std::hint::black_box(a ^ b)) })
+            runtime.spawn(async { (0..500_000u64).fold(0, |a, b| std::hint::black_box(a ^ b)) })
         });
         work.collect::<Vec<_>>().into_iter().for_each(|task| {
             runtime.block_on(task).unwrap();
         });
         let after = scrape();
         let more = |i: usize, by: f64| after[i] >= before[i] + by;
-        let moved =
-            more(0, 0.05) && more(1, 50e6) && more(2, 50e6) && more(3, 50.0) && more(8, 3.0);
+        // Other tests of this process give memory and files back meanwhile.
+        let held = more(1, 30e6) && more(2, 30e6) && more(3, 100.0);
+        let moved = more(0, 0.05) && held && more(8, 3.0);
         if moved && more(9, 0.01) && more(10, 1.0) {
             break;
         }
         assert!(std::time::Instant::now() < deadline, "{before:?} {after:?}");
     }
-    assert!(hog.iter().all(|byte| *byte == 1) && files.len() == 50);
+    assert!(hog.iter().all(|byte| *byte == 1) && files.len() == 300);
     // The conventions' names are for receivers of OTLP alone.
     let all = registry.collect();
     assert!(all.iter().any(|metric| metric.definition.name == "process.cpu.time"));
