@@ -185,7 +185,11 @@ impl fmt::Display for Diagnosis {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_problem() { "✗ " } else { "✓ " })?;
+        f.write_str(match self.cause {
+            Cause::Arrives => "✓ ",
+            _ if self.is_problem() => "✗ ",
+            _ => "· ",
+        })?;
         if let Some(signal) = self.signal {
             write!(f, "{}: ", signal.as_str())?;
         }

@@ -1,12 +1,4 @@
-//! Traces, metrics and logs of a Rust service, from two lines in `main`.
-//!
-//! ```no_run
-//! let telemetry = trefoil::init("hypeman")?;
-//! tracing::info!("ready");
-//! # drop(telemetry);
-//! # Ok::<(), trefoil::InitError>(())
-//! ```
-
+#![doc = include_str!("../README.md")]
 // TEMPORARY while the parts are put together; goes with the last of them.
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::todo, missing_docs)]
 

@@ -151,7 +151,7 @@ pub(crate) struct LimitsDraft {
 }
 
 impl Draft {
-    /// What holds with nothing set: see ADR 0008.
+    /// What holds with nothing set: see ADR 0009.
     pub(crate) fn new() -> Draft {
         Draft {
             enabled: Given::default(true),

@@ -47,7 +47,7 @@ impl fmt::Display for Report {
             sent(&self.logs)
         )?;
         if !self.complete {
-            write!(f, "; stopped after {:.1?} with items still waiting", self.elapsed)?;
+            write!(f, "; not all could be sent in {:.1?}", self.elapsed)?;
         }
         self.signals()
             .filter(|signal| signal.counts.dropped_total() > 0)
