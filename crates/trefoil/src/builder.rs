@@ -116,6 +116,10 @@ impl Builder {
         self
     }
 
+    pub(crate) fn service_name(&self) -> &str {
+        &self.service_name
+    }
+
     pub(crate) fn registry_or(&self, registry: Arc<Registry>) -> Arc<Registry> {
         self.registry.clone().unwrap_or(registry)
     }

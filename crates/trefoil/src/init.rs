@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
 
 use crate::account::{Counts, Signal};
 use crate::builder::Builder;
@@ -164,10 +165,16 @@ impl Handle {
         self.parts.serving(Serving::address).flatten()
     }
 
-    /// Changes which log records are made, of a subsystem or target and those below it; an
-    /// empty name means all that have no level of their own.
-    pub fn set_log_level(&self, name: &str, level: tracing::level_filters::LevelFilter) {
-        self.parts.logs.set_level(name, level);
+    /// Changes which log records there are, while the program runs: of a subsystem, of a
+    /// target and all below it, or, with an empty name, of all that have no level of their own.
+    ///
+    /// ```
+    /// # let (telemetry, _) = trefoil::Trefoil::builder("x").enabled(false).build();
+    /// telemetry.set_log_level("images", tracing::Level::DEBUG);
+    /// telemetry.set_log_level("hyper", None);
+    /// ```
+    pub fn set_log_level(&self, name: &str, level: impl Into<LevelFilter>) {
+        self.parts.logs.set_level(name, level.into());
     }
 
     /// Declares `<service>_info`, which is always 1 and has these labels beside `version`, and

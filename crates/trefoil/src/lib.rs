@@ -36,6 +36,10 @@ pub mod sqlx;
 mod account;
 mod export;
 
+pub mod attribute;
+pub mod testing;
+pub mod work;
+
 pub use account::{Counts, Dropped, Signal};
 pub use builder::Builder;
 pub use config::{Config, Console, ConsoleStream, OtlpProtocol, PropagatorName};

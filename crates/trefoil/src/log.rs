@@ -43,6 +43,23 @@ pub use body::LogBody;
 pub(crate) use bridge::Bridge;
 pub(crate) use level::{Directives, Levels};
 
+/// Says that the process, or a part of it, cannot go on: like [`tracing::error!`], with the
+/// severity FATAL. It ends nothing by itself.
+///
+/// ```
+/// trefoil::fatal!(path = "/var/lib/hypeman", "cannot open the store");
+/// trefoil::fatal!(target: "hypeman::store", "the store is damaged");
+/// ```
+#[macro_export]
+macro_rules! fatal {
+    (target: $target:expr, $($said:tt)+) => {
+        $crate::tracing::error!(target: $target, fatal = true, $($said)+)
+    };
+    ($($said:tt)+) => {
+        $crate::tracing::error!(fatal = true, $($said)+)
+    };
+}
+
 /// A scratch buffer that one huge record has blown up is not kept.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
@@ -77,10 +94,11 @@ struct Export {
 }
 
 impl Logs {
-    /// `spans` is where records of undecided traces wait.
+    /// By the service's names its own crate is known. `spans` is where records of undecided
+    /// traces wait.
     pub(crate) fn new(
         settings: &LogSettings,
-        service_name: &str,
+        service_names: &[&str],
         baggage_attributes: &[String],
         queue: Arc<Queue>,
         account: Arc<Account>,
@@ -91,7 +109,7 @@ impl Logs {
         let export = Export { queue, account, spans, follow_sampling, body };
         Logs {
             levels: Levels::new(&settings.levels),
-            subsystems: Subsystems::new(service_name, &settings.subsystems),
+            subsystems: Subsystems::new(service_names, &settings.subsystems),
             callsites: Callsites::new(settings.code_location),
             fields: Fields::new(settings, baggage_attributes),
             spans_name_subsystems: AtomicBool::new(false),

@@ -36,6 +36,10 @@ impl Subscriber {
         &self.propagators
     }
 
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     pub(crate) fn spans(&self) -> &Spans {
         &self.spans
     }

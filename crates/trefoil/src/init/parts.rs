@@ -62,7 +62,8 @@ impl Parts {
         let accounts = [(); 3].map(|()| Arc::new(Account::default()));
         let resource = Arc::new(Resource::new(settings.resource.clone()));
         let (spans, queues) = spans(&settings, &accounts);
-        let logs = Arc::new(logs(&settings, &resource, &spans, &queues, &accounts));
+        let names = [builder.service_name(), resource.text("service.name").unwrap_or_default()];
+        let logs = Arc::new(logs(&settings, &names, &spans, &queues, &accounts));
         let levels = Levels::new(&settings.traces.levels);
         let silent = !settings.enabled && settings.logs.console == Console::Off;
         let dispatch = if silent {
@@ -144,7 +145,7 @@ impl Parts {
 
     pub(super) fn flush(&self, deadline: Duration) -> Report {
         let begin = Instant::now();
-        self.logs.flush(clock::now_ns(), begin + deadline);
+        self.flush_console(begin, deadline);
         let left = match &self.running {
             Some(running) => running.exporting.flush(deadline.saturating_sub(begin.elapsed())),
             None => Left::default(),
@@ -160,19 +161,25 @@ impl Parts {
         }
         let begin = Instant::now();
         self.stopped.store(true, Ordering::Relaxed);
+        self.flush_console(begin, deadline);
         let mut left = Left::default();
         if let Some(Running { spans, exporting, serving }) = &self.running {
             // Traces whose end nobody will see leave if they failed, and are forgotten if not.
             spans.decide_all();
-            left = exporting.shutdown(deadline);
+            left = exporting.shutdown(deadline.saturating_sub(begin.elapsed()));
             // Until now, so that a last scrape finds it.
             let serving = serving.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(serving);
         }
-        self.logs.flush(clock::now_ns(), begin + deadline);
         let report = self.report(begin, left);
         *known = Some(report.clone());
         report
+    }
+
+    /// Before the exporters, since what repeated lines come to is a record, too. A stuck pipe
+    /// may not take their time.
+    fn flush_console(&self, begin: Instant, deadline: Duration) {
+        self.logs.flush(clock::now_ns(), begin + deadline / 4);
     }
 
     fn report(&self, begin: Instant, left: Left) -> Report {
@@ -231,14 +238,14 @@ fn spans(settings: &Settings, [traces, _, logs]: &[Arc<Account>; 3]) -> (Spans, 
 
 fn logs(
     settings: &Settings,
-    resource: &Resource,
+    service_names: &[&str],
     spans: &Spans,
     [_, queue]: &Queues,
     [_, _, account]: &[Arc<Account>; 3],
 ) -> Logs {
     Logs::new(
         &settings.logs,
-        resource.text("service.name").unwrap_or_default(),
+        service_names,
         &settings.baggage_attributes,
         Arc::clone(queue),
         Arc::clone(account),

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use log::kv::{self, VisitSource, VisitValue};
@@ -13,6 +14,7 @@ use tracing_core::{Level, LevelFilter, Metadata};
 use trefoil_wire::otlp::logs::LogRecordWriter;
 
 use super::{Logs, record, subsystem};
+use crate::subscriber::Subscriber;
 
 /// Targets whose names are kept as names of scopes; others go by the name `log`.
 const TARGETS_MAX: usize = 1024;
@@ -29,8 +31,14 @@ pub(super) fn note_event(metadata: &Metadata<'_>) {
     let _ = LAST_EVENT.try_with(|last| last.set(place));
 }
 
+/// Whether `log`'s logger is ours.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// Lets through `log`'s own filter what ours may want.
 pub(super) fn follow(level: LevelFilter) {
+    if !INSTALLED.load(Ordering::Relaxed) {
+        return;
+    }
     log::set_max_level(match level.into_level() {
         None => log::LevelFilter::Off,
         Some(Level::ERROR) => log::LevelFilter::Error,
@@ -50,6 +58,7 @@ impl Bridge {
     pub(crate) fn install(logs: &Logs) {
         static BRIDGE: Bridge = Bridge;
         if log::set_logger(&BRIDGE).is_ok() {
+            INSTALLED.store(true, Ordering::Relaxed);
             follow(logs.max_level_hint());
         }
     }
@@ -176,7 +185,7 @@ impl<'v> VisitValue<'v> for Pair<'_, '_> {
 fn with_logs<T>(read: impl FnOnce(&Logs, u64) -> T) -> Option<T> {
     let mut read = Some(read);
     dispatcher::get_default(|dispatch| {
-        let logs = dispatch.downcast_ref::<Logs>()?;
+        let logs = dispatch.downcast_ref::<Subscriber>()?.logs();
         read.take().map(|read| read(logs, crate::clock::now_ns()))
     })
 }

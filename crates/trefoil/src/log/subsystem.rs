@@ -14,16 +14,18 @@ pub(super) const FIELD: &str = "subsystem";
 /// subsystem as a whole, `hyper::proto` being of `HYPER`.
 #[derive(Debug)]
 pub(super) struct Subsystems {
-    own_crate: String,
+    own_crates: Vec<String>,
     /// Target and name; the longer target first.
     declared: Vec<(String, String)>,
 }
 
 impl Subsystems {
-    pub(super) fn new(service_name: &str, declared: &[(String, String)]) -> Subsystems {
+    /// The service's own crate is called like the service, in the program or in its settings.
+    pub(super) fn new(service_names: &[&str], declared: &[(String, String)]) -> Subsystems {
         let mut declared = declared.to_vec();
         declared.sort_by_key(|(target, _)| std::cmp::Reverse(target.len()));
-        Subsystems { own_crate: service_name.replace('-', "_"), declared }
+        let own_crates = service_names.iter().map(|name| name.replace('-', "_")).collect();
+        Subsystems { own_crates, declared }
     }
 
     /// The subsystem of a target.
@@ -38,7 +40,7 @@ impl Subsystems {
         let mut segments = target.split("::");
         let first = segments.next().unwrap_or(target);
         let name = match segments.next() {
-            Some(module) if first == self.own_crate => module,
+            Some(module) if self.own_crates.iter().any(|own| own == first) => module,
             _ => first,
         };
         Cow::Owned(name.to_uppercase())

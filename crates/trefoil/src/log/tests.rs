@@ -13,6 +13,8 @@ use super::console::Style;
 use super::*;
 use crate::config::{BatchSettings, ConsoleStream};
 
+#[cfg(feature = "log")]
+mod bridge;
 mod level;
 mod repeat;
 
@@ -58,7 +60,7 @@ pub(super) fn settings() -> LogSettings {
 pub(super) fn logs(settings: &LogSettings, style: Style) -> (Arc<Logs>, Stream) {
     let account = Arc::new(Account::default());
     let queue = Arc::new(Queue::new(BatchSettings::default(), Arc::clone(&account)));
-    let mut logs = Logs::new(settings, "hypeman", &[], queue, account, None);
+    let mut logs = Logs::new(settings, &["hypeman"], &[], queue, account, None);
     let stream = Stream::default();
     logs.console = Some(Console::to(style, true, Box::new(stream.clone())));
     (Arc::new(logs), stream)

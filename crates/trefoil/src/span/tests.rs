@@ -94,7 +94,8 @@ impl Rig {
         let queues =
             accounts.clone().map(|a| Arc::new(Queue::new(BatchSettings::default(), a.clone())));
         let ([account, log_account], [queue, logs]) = (accounts, queues);
-        let own = Logs::new(&log_settings(), "test", &[], logs.clone(), log_account.clone(), None);
+        let own =
+            Logs::new(&log_settings(), &["test"], &[], logs.clone(), log_account.clone(), None);
         let mut spans = Spans::new(
             settings,
             baggage,
@@ -117,7 +118,7 @@ impl Rig {
         let account = Arc::clone(&rig.account);
         let queue = Arc::new(Queue::new(BatchSettings::default(), Arc::clone(&account)));
         let own =
-            Logs::new(&log_settings(), "test", &[], queue.clone(), Arc::clone(&account), None);
+            Logs::new(&log_settings(), &["test"], &[], queue.clone(), Arc::clone(&account), None);
         let sampler = Arc::new(Sampler::new(&settings.sampler));
         let log = (queue.clone(), Arc::clone(&account));
         let mut spans = Spans::new(settings, &[], true, sampler, (queue, account), log);

@@ -9,6 +9,7 @@ mod grpc;
 mod http_client;
 #[allow(clippy::unwrap_used)]
 mod http_server;
+mod logs;
 mod metric;
 #[allow(clippy::unwrap_used)]
 mod sql;

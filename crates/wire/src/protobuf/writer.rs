@@ -1,5 +1,8 @@
 use std::fmt;
 
+/// Fields below this one have a tag of one byte.
+const ONE_BYTE_FIELDS: u32 = 16;
+
 /// Writes one message after the other into a growing byte string.
 ///
 /// Fields that hold their default are left out by the callers where proto3 says so; a
@@ -91,8 +94,12 @@ impl Writer {
 
     /// `bytes`.
     pub fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, 2);
-        self.raw_varint(value.len() as u64);
+        if field < ONE_BYTE_FIELDS && value.len() < 0x80 {
+            self.bytes.extend_from_slice(&[(field << 3 | 2) as u8, value.len() as u8]);
+        } else {
+            self.tag(field, 2);
+            self.raw_varint(value.len() as u64);
+        }
         self.bytes.extend_from_slice(value);
     }
 
@@ -170,8 +177,12 @@ impl Writer {
     /// Begins a message whose length is not known yet. To be closed with [`Writer::close`]
     /// in reverse order of opening.
     pub fn open(&mut self, field: u32) -> Open {
-        self.tag(field, 2);
-        self.bytes.push(0);
+        if field < ONE_BYTE_FIELDS {
+            self.bytes.extend_from_slice(&[(field << 3 | 2) as u8, 0]);
+        } else {
+            self.tag(field, 2);
+            self.bytes.push(0);
+        }
         Open(self.bytes.len())
     }
 
@@ -179,13 +190,15 @@ impl Writer {
     pub fn close(&mut self, open: Open) {
         let Open(start) = open;
         let length = self.bytes.len() - start;
-        let width = varint_len(length as u64);
-        if width > 1 {
-            // One byte was kept for the length: enough for most attributes and events.
-            // What is longer moves up, which costs less than measuring everything twice.
-            self.bytes.resize(self.bytes.len() + width - 1, 0);
-            self.bytes.copy_within(start..start + length, start + width - 1);
+        if length < 0x80 {
+            self.bytes[start - 1] = length as u8;
+            return;
         }
+        // One byte was kept for the length: enough for most attributes and events. What is
+        // longer moves up, which costs less than measuring everything twice.
+        let width = varint_len(length as u64);
+        self.bytes.resize(self.bytes.len() + width - 1, 0);
+        self.bytes.copy_within(start..start + length, start + width - 1);
         let mut rest = length as u64;
         for byte in &mut self.bytes[start - 1..start - 1 + width] {
             *byte = (rest & 0x7f) as u8 | 0x80;
