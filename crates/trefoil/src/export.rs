@@ -312,6 +312,7 @@ fn run(
         for pump in &pumps {
             tokio::task::spawn_local(Rc::clone(pump).run());
         }
+        tokio::task::spawn_local(keep_time());
         follow(orders, &pumps, &around).await;
     });
     drop(tasks);
@@ -331,6 +332,15 @@ fn pump(route: Route, around: &Rc<Surroundings>) -> Rc<Pump> {
     };
     let lanes: Vec<_> = exporters.into_iter().map(lane).collect();
     Pump::new(signal, source, lanes, Ledger::new(account, settled), freed)
+}
+
+/// Keeps the clock of spans and records beside the system's.
+async fn keep_time() {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        crate::clock::reanchor();
+    }
 }
 
 /// Follows orders until the one to end.
