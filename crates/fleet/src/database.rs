@@ -1,83 +1,122 @@
-//! A service's SQLite database, each statement with its span.
+//! A service's SQLite database. Its spans and metrics come from the crate; its faults are
+//! real locks.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::http::StatusCode;
-use opentelemetry::KeyValue;
-use rusqlite::Connection;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::oneshot;
+use trefoil::sqlx::{Instrument, Instrumented};
 
 use crate::http::Failure;
 use crate::service::Service;
-use crate::telemetry::Work;
 
-/// One connection; statements wait for each other, as SQLite's writers do anyway.
+/// Longer than a lock is held, so that whoever waits gets there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection for statements; they wait for each other, as SQLite's writers do anyway.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     service: Service,
     /// Under which name it can be broken, if it can.
     weakness: Option<&'static str>,
-    connection: Arc<Mutex<Connection>>,
+    patient: Pool,
+    /// Gives up at once if the database is locked.
+    impatient: Pool,
+    /// Locks the database when it is to be broken.
+    saboteur: SqlitePool,
 }
 
-/// A statement and what its span says about it.
-pub(crate) struct Statement {
-    pub(crate) operation: &'static str,
-    pub(crate) table: &'static str,
-    pub(crate) sql: &'static str,
-}
+/// What statements run on.
+pub(crate) type Pool = Instrumented<SqlitePool>;
 
 impl Database {
-    /// Opens a database in memory with these tables.
+    /// Opens a new database with these tables.
     ///
     /// # Errors
     /// A line for the user if SQLite refuses.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         service: &Service,
         weakness: Option<&'static str>,
         schema: &str,
     ) -> Result<Database, String> {
-        let name = service.telemetry.service;
-        let failed = |error: rusqlite::Error| format!("cannot open {name}'s database: {error}");
-        let connection = Connection::open_in_memory().map_err(failed)?;
-        connection.execute_batch(schema).map_err(failed)?;
-        let connection = Arc::new(Mutex::new(connection));
-        Ok(Database { service: service.clone(), weakness, connection })
+        let name = service.name;
+        let failed = |error: sqlx::Error| format!("cannot open {name}'s database: {error}");
+        let file = file(name);
+        let patient = pool(&file, PATIENCE).await.map_err(failed)?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(schema)).execute(&patient).await.map_err(failed)?;
+        let impatient = pool(&file, Duration::ZERO).await.map_err(failed)?;
+        let saboteur = pool(&file, PATIENCE).await.map_err(failed)?;
+        Ok(Database {
+            service: service.clone(),
+            weakness,
+            patient: patient.instrumented(),
+            impatient: impatient.instrumented(),
+            saboteur,
+        })
     }
 
-    /// Runs a statement on a thread that may block.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: &Work,
-        statement: &Statement,
-        run: impl FnOnce(&Connection, &'static str) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let Statement { operation, table, sql } = *statement;
-        let attributes = vec![
-            KeyValue::new("db.system.name", "sqlite"),
-            KeyValue::new("db.namespace", self.service.telemetry.service),
-            KeyValue::new("db.operation.name", operation),
-            KeyValue::new("db.collection.name", table),
-            KeyValue::new("db.query.text", sql),
-        ];
-        let call = work.call(format!("{operation} {table}"), attributes);
-        if let Some(weakness) = self.weakness
-            && self.service.strike(weakness).await
-        {
-            return call.end(Err(failure("database is locked")));
-        }
-        let connection = Arc::clone(&self.connection);
-        let task = tokio::task::spawn_blocking(move || {
-            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            run(&connection, sql)
-        });
-        let result = match task.await {
-            Ok(result) => result.map_err(|error| failure(&error.to_string())),
-            Err(error) => Err(failure(&error.to_string())),
+    /// What the next statement runs on. If it is to fail or to take long, somebody has locked
+    /// the database meanwhile.
+    pub(crate) async fn next(&self) -> Next<'_> {
+        let Some(weakness) = self.weakness else {
+            return Next { pool: &self.patient, _lock: None };
         };
-        call.end(result)
+        let blow = self.service.breaks.blow(weakness, &self.service.dice);
+        if blow.fails {
+            return Next { pool: &self.impatient, _lock: self.lock(PATIENCE).await };
+        }
+        if !blow.wait.is_zero() {
+            let lock = self.lock(blow.wait).await;
+            // It is held for its time, not for that of the statement, which waits for it.
+            std::mem::forget(lock);
+        }
+        Next { pool: &self.patient, _lock: None }
+    }
+
+    /// Locks the database until the answer is dropped, but no longer than this.
+    async fn lock(&self, longest: Duration) -> Option<oneshot::Sender<()>> {
+        let mut connection = self.saboteur.acquire().await.ok()?;
+        sqlx::query("BEGIN EXCLUSIVE").execute(&mut *connection).await.ok()?;
+        let (held, dropped) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(longest, dropped).await;
+            // Nothing was written, so nothing is lost if this fails.
+            let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+        });
+        Some(held)
+    }
+
+    /// Closes it and removes its file.
+    pub(crate) fn remove(&self) {
+        // What is left is small, and lies where the system cleans up.
+        let _ = std::fs::remove_file(file(self.service.name));
     }
 }
 
-fn failure(message: &str) -> Failure {
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "database", message)
+/// See [`Database::next`].
+pub(crate) struct Next<'a> {
+    pub(crate) pool: &'a Pool,
+    _lock: Option<oneshot::Sender<()>>,
+}
+
+/// What a statement that failed means for the caller.
+pub(crate) fn failure(error: &sqlx::Error) -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "database", error.to_string())
+}
+
+async fn pool(file: &std::path::Path, patience: Duration) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Memory)
+        .synchronous(SqliteSynchronous::Off)
+        .busy_timeout(patience);
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await
+}
+
+fn file(service: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("trefoil-fleet-{}-{service}.db", std::process::id()))
 }

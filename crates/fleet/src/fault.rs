@@ -16,6 +16,15 @@ pub(crate) enum Kind {
     Slow,
 }
 
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Errors => "errors",
+            Kind::Slow => "slow",
+        }
+    }
+}
+
 /// Something that can be broken.
 pub(crate) struct Weakness {
     /// What the user calls it.
@@ -96,34 +105,51 @@ impl Breaks {
         Ok(())
     }
 
-    /// Whether the thing fails this time. If it is slow this time, waits first.
-    pub(crate) async fn strike(&self, name: &str, dice: &Dice) -> bool {
+    /// What happens to the thing this time.
+    pub(crate) fn blow(&self, name: &str, dice: &Dice) -> Blow {
         debug_assert!(WEAKNESSES.iter().any(|weakness| weakness.name == name), "{name}");
-        let mut failed = false;
+        let mut blow = Blow::default();
         for broken in self.0.iter().filter(|broken| broken.name == name) {
             if !dice.percent(broken.percent) {
                 continue;
             }
             match broken.kind {
-                Kind::Errors => failed = true,
-                Kind::Slow => {
-                    let wait = Duration::from_millis(1500) + dice.latency(1000.0);
-                    tokio::time::sleep(wait).await;
-                }
+                Kind::Errors => blow.fails = true,
+                Kind::Slow => blow.wait = Duration::from_millis(1500) + dice.latency(1000.0),
             }
         }
-        failed
+        blow
     }
+
+    /// Whether the thing fails this time. If it is slow this time, waits first.
+    pub(crate) async fn strike(&self, name: &str, dice: &Dice) -> bool {
+        let blow = self.blow(name, dice);
+        if !blow.wait.is_zero() {
+            tokio::time::sleep(blow.wait).await;
+        }
+        blow.fails
+    }
+
+    /// As texts that [`Breaks::add`] takes.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = String> {
+        self.0
+            .iter()
+            .map(|Broken { name, kind, percent }| format!("{name}={}:{percent}", kind.as_str()))
+    }
+}
+
+/// What happens to a thing that is broken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Blow {
+    pub(crate) fails: bool,
+    /// It takes so much longer.
+    pub(crate) wait: Duration,
 }
 
 /// What can be broken: name, what it is called with no more said, and what happens.
 pub fn catalogue() -> impl Iterator<Item = (String, &'static str)> {
     WEAKNESSES.iter().map(|Weakness { name, usual, about }| {
-        let usual = match usual {
-            Kind::Errors => "errors",
-            Kind::Slow => "slow",
-        };
-        (format!("{name}={usual}:{DEFAULT_PERCENT}%"), *about)
+        (format!("{name}={}:{DEFAULT_PERCENT}%", usual.as_str()), *about)
     })
 }
 
@@ -141,6 +167,11 @@ mod tests {
             let mut breaks = Breaks::default();
             assert_eq!(breaks.add(text), Ok(()), "{text}");
             assert_eq!((breaks.0[0].kind, breaks.0[0].percent), (kind, percent), "{text}");
+            let mut again = Breaks::default();
+            for argument in breaks.arguments() {
+                assert_eq!(again.add(&argument), Ok(()), "{argument}");
+            }
+            assert_eq!((again.0[0].kind, again.0[0].percent), (kind, percent), "{text}");
         };
         check("database", Kind::Slow, DEFAULT_PERCENT);
         check("database=errors", Kind::Errors, DEFAULT_PERCENT);

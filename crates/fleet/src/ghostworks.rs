@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
-use axum::{Extension, Json, Router};
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram};
-use rusqlite::OptionalExtension;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span, error, info, info_span, warn};
+use trefoil::SpanExt;
+use trefoil::metric::Registry;
 
-use crate::database::{Database, Statement};
-use crate::http::{Answer, Failure, SECONDS, observed};
+use self::business::{ArtifactOperation, Business, Method, WorkspaceOperation};
+use crate::database::{self, Database};
+use crate::http::{Answer, Failure};
 use crate::service::Service;
-use crate::telemetry::Work;
+use crate::telemetry::{failed, told};
 
 const SCHEMA: &str = "
     CREATE TABLE users (name TEXT PRIMARY KEY, tenant TEXT NOT NULL, token TEXT);
@@ -36,33 +37,15 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 struct Ghostworks {
     service: Service,
     database: Database,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Business>,
 }
 
-struct Metrics {
-    artifacts_created: Counter<u64>,
-    auth_attempts: Counter<u64>,
-    workspace_operations: Counter<u64>,
-    artifact_duration: Histogram<f64>,
-}
-
-pub(crate) fn start(service: Service, tasks: &mut JoinSet<()>) -> Result<Router, String> {
-    let meter = &service.telemetry.meter;
-    let metrics = Metrics {
-        artifacts_created: meter.u64_counter("artifacts_created_total").build(),
-        auth_attempts: meter.u64_counter("auth_attempts_total").build(),
-        workspace_operations: meter.u64_counter("workspace_operations_total").build(),
-        artifact_duration: meter
-            .f64_histogram("artifact_operation_duration_seconds")
-            .with_unit("s")
-            .with_boundaries(SECONDS.to_vec())
-            .build(),
-    };
-    let database = Database::open(&service, None, SCHEMA)?;
-    let telemetry = Arc::clone(&service.telemetry);
-    let state = Ghostworks { service, database, metrics: Arc::new(metrics) };
+pub(crate) async fn start(service: Service, tasks: &mut JoinSet<()>) -> Result<Router, String> {
+    let metrics = Arc::new(Business::new(Registry::global()));
+    let database = Database::open(&service, None, SCHEMA).await?;
+    let state = Ghostworks { service, database, metrics };
     tasks.spawn(sweep(state.clone()));
-    let router = Router::new()
+    Ok(Router::new()
         .route("/auth/register", post(register))
         .route("/auth/login", post(login))
         .route("/auth/refresh", post(refresh))
@@ -70,327 +53,245 @@ pub(crate) fn start(service: Service, tasks: &mut JoinSet<()>) -> Result<Router,
         .route("/artifacts", post(create).get(list))
         .route("/artifacts/{id}", put(update).delete(delete))
         .route("/usage", post(usage))
-        .with_state(state);
-    Ok(observed(router, &telemetry, Arc::new(|_| {})))
+        .with_state(state))
 }
 
-impl Ghostworks {
-    /// Ends an authentication: counted, logged and marked whichever way it went.
-    fn authenticated(&self, work: Work, method: &'static str, result: Answer) -> Answer {
-        let success = result.is_ok();
-        let labels = [KeyValue::new("success", success), KeyValue::new("method", method)];
-        self.metrics.auth_attempts.add(1, &labels);
-        work.set("operation.success", success);
-        match &result {
-            Ok(_) => work.info("authenticated", &[KeyValue::new("auth.method", method)]),
-            Err(failure) => {
-                work.set("error.message", failure.message.clone());
-                let attributes = [
-                    KeyValue::new("auth.method", method),
-                    KeyValue::new("reason", failure.message.clone()),
-                ];
-                work.warn("authentication refused", &attributes);
-            }
-        }
-        // A wrong password is the user's mistake, not the service's.
-        match result {
-            Err(failure) if failure.status.is_client_error() => {
-                work.close();
-                Err(failure)
-            }
-            result => work.end(result),
-        }
-    }
-
-    /// Ends an operation on artifacts.
-    fn operated(&self, work: Work, name: &'static str, start: Instant, result: Answer) -> Answer {
-        let success = result.is_ok();
-        let labels = [KeyValue::new("operation", name), KeyValue::new("success", success)];
-        self.metrics.artifact_duration.record(start.elapsed().as_secs_f64(), &labels);
-        self.metrics.workspace_operations.add(1, &labels[..1]);
-        work.set("operation.success", success);
-        if let Err(failure) = &result {
-            work.set("error.message", failure.message.clone());
-        }
-        match result {
-            Err(failure) if failure.status.is_client_error() => {
-                work.close();
-                Err(failure)
-            }
-            result => work.end(result),
-        }
-    }
-}
-
-async fn register(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Json(body): Json<Value>,
-) -> Answer {
+async fn register(State(this): State<Ghostworks>, Json(body): Json<Value>) -> Answer {
     let (user, tenant) = (text(&body, "user")?, text(&body, "tenant")?);
-    let work = work.part("auth.register", who(&tenant, &user));
-    let insert = Statement {
-        operation: "INSERT",
-        table: "users",
-        sql: "INSERT OR IGNORE INTO users (name, tenant) VALUES (?1, ?2)",
+    let span = info_span!("auth.register", tenant.id = tenant, user.id = user);
+    let registered = async {
+        let insert = "INSERT OR IGNORE INTO users (name, tenant) VALUES (?1, ?2)";
+        let insert = sqlx::query(insert).bind(user).bind(tenant);
+        match this.done(insert.execute(this.database.next().await.pool).await)? {
+            0 => Err(Failure::new(StatusCode::CONFLICT, "taken", "the name is taken")),
+            _ => Ok(Json(json!({ "registered": true }))),
+        }
     };
-    let inserted = this
-        .database
-        .run(&work, &insert, move |connection, sql| connection.execute(sql, (user, tenant)))
-        .await;
-    let result = match inserted {
-        Ok(0) => Err(Failure::new(StatusCode::CONFLICT, "taken", "the name is taken")),
-        Ok(_) => Ok(Json(json!({ "registered": true }))),
-        Err(failure) => Err(failure),
-    };
-    this.authenticated(work, "register", result)
+    this.authenticate(span, Method::Register, registered).await
 }
 
-async fn login(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Json(body): Json<Value>,
-) -> Answer {
+async fn login(State(this): State<Ghostworks>, Json(body): Json<Value>) -> Answer {
     let user = text(&body, "user")?;
     let right = body["password"] == "correct horse";
-    let work = work.part("auth.login", vec![KeyValue::new("user.id", user.clone())]);
-    // A password hash that is worth its name takes a while.
-    this.service.toil(12.0).await;
-    let result = if right {
-        give_token(&this, &work, user).await
-    } else {
-        Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", "wrong password"))
+    let span = info_span!("auth.login", user.id = user);
+    let token = async {
+        // A password hash that is worth its name takes a while.
+        this.service.toil(12.0).await;
+        if !right {
+            let message = "wrong password";
+            return Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", message));
+        }
+        this.give_token(user).await
     };
-    this.authenticated(work, "password", result)
+    this.authenticate(span, Method::Password, token).await
 }
 
-async fn refresh(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Json(body): Json<Value>,
-) -> Answer {
+async fn refresh(State(this): State<Ghostworks>, Json(body): Json<Value>) -> Answer {
     let user = text(&body, "user")?;
-    let work = work.part("auth.refresh", vec![KeyValue::new("user.id", user.clone())]);
-    let result = give_token(&this, &work, user).await;
-    this.authenticated(work, "refresh", result)
-}
-
-async fn give_token(this: &Ghostworks, work: &Work, user: String) -> Answer {
-    let token = format!("{:016x}", this.service.dice.next());
-    let answer = Json(json!({ "token": token }));
-    let update = Statement {
-        operation: "UPDATE",
-        table: "users",
-        sql: "UPDATE users SET token = ?2 WHERE name = ?1",
-    };
-    let known = this
-        .database
-        .run(work, &update, move |connection, sql| connection.execute(sql, (user, token)))
-        .await?;
-    if known == 0 {
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", "unknown user"));
-    }
-    Ok(answer)
+    let span = info_span!("auth.refresh", user.id = user);
+    this.authenticate(span, Method::Refresh, this.give_token(user)).await
 }
 
 /// The other services ask here who a visitor is.
-async fn verify(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Query(query): Query<Value>,
-) -> Answer {
+async fn verify(State(this): State<Ghostworks>, Query(query): Query<Value>) -> Answer {
     let user = text(&query, "user")?;
-    let work = work.part("auth.verify", vec![KeyValue::new("user.id", user.clone())]);
-    if this.service.strike("auth").await {
-        let message = "token service does not answer: timeout";
-        let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "token_service", message);
-        work.error("token check failed", &failure, &[]);
-        return this.authenticated(work, "token", Err(failure));
-    }
-    let select = Statement {
-        operation: "SELECT",
-        table: "users",
-        sql: "SELECT tenant FROM users WHERE name = ?1",
-    };
-    let found = this
-        .database
-        .run(&work, &select, move |connection, sql| {
-            connection.query_row(sql, [user], |row| row.get::<_, String>(0)).optional()
-        })
-        .await;
-    let result = match found {
-        Ok(Some(tenant)) => Ok(Json(json!({ "tenant": tenant }))),
-        Ok(None) => Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", "unknown user")),
-        Err(failure) => Err(failure),
-    };
-    this.authenticated(work, "token", result)
+    let span = info_span!("auth.verify", user.id = user);
+    this.authenticate(span, Method::Token, this.tenant_of(user)).await
 }
 
-async fn create(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Json(body): Json<Value>,
-) -> Answer {
-    let start = Instant::now();
+async fn create(State(this): State<Ghostworks>, Json(body): Json<Value>) -> Answer {
     let (tenant, user) = (text(&body, "tenant")?, text(&body, "user")?);
     let (kind, name) = (text(&body, "type")?, text(&body, "name")?);
-    let work = work.part("artifact.create", who(&tenant, &user));
-    work.set("artifact.type", kind.clone());
-    let labels =
-        [KeyValue::new("tenant_id", tenant.clone()), KeyValue::new("artifact_type", kind.clone())];
-    let insert = Statement {
-        operation: "INSERT",
-        table: "artifacts",
-        sql: "INSERT INTO artifacts (tenant, owner, kind, name) VALUES (?1, ?2, ?3, ?4)",
+    let span = info_span!(
+        "artifact.create", tenant.id = tenant, user.id = user, artifact.type = kind
+    );
+    let created = async {
+        let insert = "INSERT INTO artifacts (tenant, owner, kind, name) VALUES (?1, ?2, ?3, ?4)";
+        let insert = sqlx::query(insert).bind(&tenant).bind(user).bind(&kind).bind(name);
+        let inserted = insert.execute(this.database.next().await.pool).await;
+        let id = inserted.map_err(|error| database::failure(&error))?.last_insert_rowid();
+        this.metrics.record_artifact_created(&tenant, &kind);
+        info!(artifact_id = id, "artifact created");
+        Ok(Json(json!({ "id": id })))
     };
-    let inserted = this
-        .database
-        .run(&work, &insert, move |connection, sql| {
-            connection.execute(sql, (tenant, user, kind, name))?;
-            Ok(connection.last_insert_rowid())
-        })
-        .await;
-    if let Ok(id) = inserted {
-        this.metrics.artifacts_created.add(1, &labels);
-        work.info("artifact created", &[KeyValue::new("artifact_id", id)]);
-    }
-    let result = inserted.map(|id| Json(json!({ "id": id })));
-    this.operated(work, "create", start, result)
+    this.operate(span, ArtifactOperation::Create, WorkspaceOperation::Create, created).await
 }
 
-async fn list(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Query(query): Query<Value>,
-) -> Answer {
-    let start = Instant::now();
+async fn list(State(this): State<Ghostworks>, Query(query): Query<Value>) -> Answer {
     let (tenant, user) = (text(&query, "tenant")?, text(&query, "user")?);
-    let work = work.part("artifact.list", who(&tenant, &user));
-    let select = Statement {
-        operation: "SELECT",
-        table: "artifacts",
-        sql: "SELECT id FROM artifacts WHERE tenant = ?1 ORDER BY id DESC LIMIT 50",
+    let span = info_span!("artifact.list", tenant.id = tenant, user.id = user);
+    let listed = async {
+        let select = "SELECT id FROM artifacts WHERE tenant = ?1 ORDER BY id DESC LIMIT 50";
+        let select = sqlx::query_scalar::<_, i64>(select).bind(tenant);
+        let found = select.fetch_all(this.database.next().await.pool).await;
+        let ids = found.map_err(|error| database::failure(&error))?;
+        Span::current().set_attribute("artifact.count", ids.len());
+        Ok(Json(json!({ "ids": ids })))
     };
-    let found = this
-        .database
-        .run(&work, &select, move |connection, sql| {
-            let mut statement = connection.prepare(sql)?;
-            let ids = statement.query_map([tenant], |row| row.get::<_, i64>(0))?;
-            ids.collect::<Result<Vec<_>, _>>()
-        })
-        .await;
-    if let Ok(ids) = &found {
-        work.set("artifact.count", ids.len() as i64);
-    }
-    let result = found.map(|ids| Json(json!({ "ids": ids })));
-    this.operated(work, "list", start, result)
+    this.operate(span, ArtifactOperation::List, WorkspaceOperation::List, listed).await
 }
 
 async fn update(
     State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
     Path(id): Path<i64>,
     Json(body): Json<Value>,
 ) -> Answer {
-    let start = Instant::now();
     let (tenant, user) = (text(&body, "tenant")?, text(&body, "user")?);
-    let work = work.part("artifact.update", who(&tenant, &user));
-    let statement = Statement {
-        operation: "UPDATE",
-        table: "artifacts",
-        sql: "UPDATE artifacts SET owner = ?2 WHERE id = ?1",
+    let span = info_span!("artifact.update", tenant.id = tenant, user.id = user);
+    let updated = async {
+        let update = sqlx::query("UPDATE artifacts SET owner = ?2 WHERE id = ?1");
+        let update = update.bind(id).bind(user);
+        one(this.done(update.execute(this.database.next().await.pool).await)?)
     };
-    let changed = this
-        .database
-        .run(&work, &statement, move |connection, sql| connection.execute(sql, (id, user)))
-        .await;
-    this.operated(work, "update", start, one(changed))
+    this.operate(span, ArtifactOperation::Update, WorkspaceOperation::Update, updated).await
 }
 
 async fn delete(
     State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
     Path(id): Path<i64>,
     Query(query): Query<Value>,
 ) -> Answer {
-    let start = Instant::now();
     let (tenant, user) = (text(&query, "tenant")?, text(&query, "user")?);
-    let work = work.part("artifact.delete", who(&tenant, &user));
-    let statement = Statement {
-        operation: "DELETE",
-        table: "artifacts",
-        sql: "DELETE FROM artifacts WHERE id = ?1",
+    let span = info_span!("artifact.delete", tenant.id = tenant, user.id = user);
+    let deleted = async {
+        let delete = sqlx::query("DELETE FROM artifacts WHERE id = ?1").bind(id);
+        one(this.done(delete.execute(this.database.next().await.pool).await)?)
     };
-    let removed = this
-        .database
-        .run(&work, &statement, move |connection, sql| connection.execute(sql, [id]))
-        .await;
-    this.operated(work, "delete", start, one(removed))
+    this.operate(span, ArtifactOperation::Delete, WorkspaceOperation::Delete, deleted).await
 }
 
 /// Takes metald's billing batches.
-async fn usage(
-    State(this): State<Ghostworks>,
-    Extension(work): Extension<Work>,
-    Json(body): Json<Value>,
-) -> Answer {
+async fn usage(State(this): State<Ghostworks>, Json(body): Json<Value>) -> Answer {
     let vm = text(&body, "vm_id")?;
     let seconds = body["seconds"].as_f64().unwrap_or(0.0);
-    let work = work.part("usage.record", vec![KeyValue::new("vm_id", vm.clone())]);
-    let labels = [KeyValue::new("operation", "usage")];
-    this.metrics.workspace_operations.add(1, &labels);
-    if this.service.strike("billing").await {
-        let message = "ledger is closed for maintenance";
-        let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "ledger", message);
-        work.error("usage refused", &failure, &[KeyValue::new("vm_id", vm)]);
-        return work.end(Err(failure));
+    let span = info_span!("usage.record", vm_id = vm);
+    this.metrics.record_workspace_operation(WorkspaceOperation::Usage);
+    let recorded = this.record_usage(vm, seconds).instrument(span.clone()).await;
+    told(&span, recorded)
+}
+
+impl Ghostworks {
+    /// An authentication: counted, logged and marked whichever way it goes.
+    async fn authenticate(
+        &self,
+        span: Span,
+        method: Method,
+        work: impl Future<Output = Answer>,
+    ) -> Answer {
+        let told = async {
+            let result = work.await;
+            self.metrics.record_auth_attempt(method, result.is_ok());
+            match &result {
+                Ok(_) => info!(auth.method = method.as_str(), "authenticated"),
+                Err(failure) => {
+                    let reason = failure.message.as_str();
+                    warn!(auth.method = method.as_str(), reason, "authentication refused");
+                }
+            }
+            result
+        };
+        ended(&span, told.instrument(span.clone()).await)
     }
-    let insert = Statement {
-        operation: "INSERT",
-        table: "usage",
-        sql: "INSERT INTO usage (vm, seconds) VALUES (?1, ?2)",
-    };
-    let inserted = this
-        .database
-        .run(&work, &insert, move |connection, sql| connection.execute(sql, (vm, seconds)))
-        .await;
-    work.end(inserted.map(|_| Json(json!({ "recorded": true }))))
+
+    /// An operation on artifacts.
+    async fn operate(
+        &self,
+        span: Span,
+        operation: ArtifactOperation,
+        workspace: WorkspaceOperation,
+        work: impl Future<Output = Answer>,
+    ) -> Answer {
+        let start = Instant::now();
+        let result = work.instrument(span.clone()).await;
+        let took = start.elapsed();
+        self.metrics.record_artifact_operation_duration(took, operation, result.is_ok());
+        self.metrics.record_workspace_operation(workspace);
+        ended(&span, result)
+    }
+
+    async fn give_token(&self, user: String) -> Answer {
+        let token = format!("{:016x}", self.service.dice.next());
+        let update = sqlx::query("UPDATE users SET token = ?2 WHERE name = ?1");
+        let update = update.bind(user).bind(&token);
+        match self.done(update.execute(self.database.next().await.pool).await)? {
+            0 => Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", "unknown user")),
+            _ => Ok(Json(json!({ "token": token }))),
+        }
+    }
+
+    async fn tenant_of(&self, user: String) -> Answer {
+        if self.service.strike("auth").await {
+            let message = "token service does not answer: timeout";
+            error!(error = message, "token check failed");
+            return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "token_service", message));
+        }
+        let select = sqlx::query_scalar::<_, String>("SELECT tenant FROM users WHERE name = ?1");
+        let found = select.bind(user).fetch_optional(self.database.next().await.pool).await;
+        match found.map_err(|error| database::failure(&error))? {
+            Some(tenant) => Ok(Json(json!({ "tenant": tenant }))),
+            None => Err(Failure::new(StatusCode::UNAUTHORIZED, "credentials", "unknown user")),
+        }
+    }
+
+    async fn record_usage(&self, vm: String, seconds: f64) -> Answer {
+        if self.service.strike("billing").await {
+            let message = "ledger is closed for maintenance";
+            error!(error = message, vm_id = vm, "usage refused");
+            return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "ledger", message));
+        }
+        let insert = sqlx::query("INSERT INTO usage (vm, seconds) VALUES (?1, ?2)");
+        let insert = insert.bind(vm).bind(seconds);
+        self.done(insert.execute(self.database.next().await.pool).await)?;
+        Ok(Json(json!({ "recorded": true })))
+    }
+
+    /// How many rows a statement changed.
+    fn done(
+        &self,
+        result: Result<sqlx::sqlite::SqliteQueryResult, sqlx::Error>,
+    ) -> Result<u64, Failure> {
+        result.map(|done| done.rows_affected()).map_err(|error| database::failure(&error))
+    }
+
+    async fn remove_old(&self) -> Result<(), Failure> {
+        let next = self.database.next().await;
+        self.done(sqlx::query("DELETE FROM usage").execute(next.pool).await)?;
+        let delete = "DELETE FROM artifacts WHERE id <= (SELECT max(id) FROM artifacts) - ?1";
+        let delete = sqlx::query(delete).bind(ARTIFACTS_KEPT);
+        let removed = self.done(delete.execute(next.pool).await)?;
+        info!(removed, "workspace swept");
+        Ok(())
+    }
 }
 
 /// Background work: what nobody needs any more is removed.
 async fn sweep(mut this: Ghostworks) {
     while this.service.stop.pause(SWEEP_EVERY).await {
-        let work = Work::root(&this.service.telemetry, "workspace.sweep");
-        let statement = Statement {
-            operation: "DELETE",
-            table: "artifacts",
-            sql: "DELETE FROM artifacts WHERE id <= (SELECT max(id) FROM artifacts) - ?1",
-        };
-        let removed = this
-            .database
-            .run(&work, &statement, |connection, sql| {
-                connection.execute("DELETE FROM usage", ())?;
-                connection.execute(sql, [ARTIFACTS_KEPT])
-            })
-            .await;
-        if let Ok(removed) = removed {
-            work.info("workspace swept", &[KeyValue::new("removed", removed as i64)]);
-        }
-        let _ = work.end(removed);
+        let span = info_span!("workspace.sweep");
+        let _ = told(&span, this.remove_old().instrument(span.clone()).await);
     }
+    this.database.remove();
+}
+
+/// Says on a span how an operation went, as the document asks for. A visitor's mistake, such
+/// as a wrong password, is no failure of the service.
+fn ended(span: &Span, result: Answer) -> Answer {
+    span.set_attribute("operation.success", result.is_ok());
+    if let Err(failure) = &result {
+        span.set_attribute("error.message", failure.message.clone());
+        if !failure.status.is_client_error() {
+            failed(span, failure);
+        }
+    }
+    result
 }
 
 /// An operation on one artifact must have found it.
-fn one(changed: Result<usize, Failure>) -> Answer {
+fn one(changed: u64) -> Answer {
     match changed {
-        Ok(0) => Err(Failure::not_found("such artifact")),
-        Ok(_) => Ok(Json(json!({ "done": true }))),
-        Err(failure) => Err(failure),
+        0 => Err(Failure::not_found("such artifact")),
+        _ => Ok(Json(json!({ "done": true }))),
     }
-}
-
-fn who(tenant: &str, user: &str) -> Vec<KeyValue> {
-    vec![KeyValue::new("tenant.id", tenant.to_owned()), KeyValue::new("user.id", user.to_owned())]
 }
 
 fn text(body: &Value, field: &'static str) -> Result<String, Failure> {

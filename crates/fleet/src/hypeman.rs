@@ -4,166 +4,97 @@
 mod business;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use axum::{Json, Router};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span, error, info, info_span};
+use trefoil::metric::Registry;
 
-use crate::http::{Answer, Exchange, Failure, SECONDS, observed};
+use self::business::{Business, ImageStatus, Status, TapOperation};
+use self::business::{From as Before, State as Now, To as After};
+use crate::http::{Answer, Failure};
 use crate::service::Service;
-use crate::telemetry::Work;
+use crate::telemetry::told;
 
 const BUILD_EVERY: Duration = Duration::from_secs(4);
 /// Each machine's volume.
 const VOLUME_BYTES: u64 = 10 << 30;
+/// The cache of images forgets the oldest.
+const IMAGES_MAX: u64 = 12;
 
 #[derive(Clone)]
 struct Hypeman {
     service: Service,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Business>,
     machines: Arc<Mutex<Machines>>,
 }
 
 #[derive(Default)]
 struct Machines {
     /// State by name. The load knows a few dozen names, so it stays small.
-    states: BTreeMap<String, &'static str>,
+    states: BTreeMap<String, Now>,
     images: u64,
     builds_waiting: u64,
 }
 
-struct Metrics {
-    http_requests: Counter<u64>,
-    http_duration: Histogram<f64>,
-    image_build: Histogram<f64>,
-    image_pulls: Counter<u64>,
-    create: Histogram<f64>,
-    restore: Histogram<f64>,
-    standby: Histogram<f64>,
-    transitions: Counter<u64>,
-    taps: Counter<u64>,
-    volume_create: Histogram<f64>,
-    vmm: Histogram<f64>,
-    vmm_errors: Counter<u64>,
-    exec_sessions: Counter<u64>,
-    exec_duration: Histogram<f64>,
-    exec_sent: Counter<u64>,
-    exec_received: Counter<u64>,
-}
-
 pub(crate) fn start(service: Service, tasks: &mut JoinSet<()>) -> Router {
     let machines: Arc<Mutex<Machines>> = Arc::default();
-    let metrics = Arc::new(instruments(&service.telemetry.meter));
-    gauges(&service.telemetry.meter, &machines);
-    let telemetry = Arc::clone(&service.telemetry);
-    let state = Hypeman { service, metrics: Arc::clone(&metrics), machines };
+    let metrics = Arc::new(Business::new(Registry::global()));
+    observe(&metrics, &machines);
+    let state = Hypeman { service, metrics, machines };
     tasks.spawn(builds(state.clone()));
-    let router = Router::new()
+    Router::new()
         .route("/instances/{name}/{operation}", post(operate))
         .route("/health", get(health))
-        .with_state(state);
-    observed(router, &telemetry, Arc::new(move |exchange| record(&metrics, exchange)))
-}
-
-fn instruments(meter: &Meter) -> Metrics {
-    let counter = |name: &'static str| meter.u64_counter(name).build();
-    let bytes = |name: &'static str| meter.u64_counter(name).with_unit("By").build();
-    let seconds = |name: &'static str| {
-        meter.f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build()
-    };
-    Metrics {
-        http_requests: counter("hypeman_http_requests_total"),
-        http_duration: seconds("hypeman_http_request_duration_seconds"),
-        image_build: seconds("hypeman_images_build_duration_seconds"),
-        image_pulls: counter("hypeman_images_pulls_total"),
-        create: seconds("hypeman_instances_create_duration_seconds"),
-        restore: seconds("hypeman_instances_restore_duration_seconds"),
-        standby: seconds("hypeman_instances_standby_duration_seconds"),
-        transitions: counter("hypeman_instances_state_transitions_total"),
-        taps: counter("hypeman_network_tap_operations_total"),
-        volume_create: seconds("hypeman_volumes_create_duration_seconds"),
-        vmm: seconds("hypeman_vmm_api_duration_seconds"),
-        vmm_errors: counter("hypeman_vmm_api_errors_total"),
-        exec_sessions: counter("hypeman_exec_sessions_total"),
-        exec_duration: seconds("hypeman_exec_duration_seconds"),
-        exec_sent: bytes("hypeman_exec_bytes_sent_total"),
-        exec_received: bytes("hypeman_exec_bytes_received_total"),
-    }
+        .with_state(state)
 }
 
 /// What is looked up when metrics are collected. A state without machines reports 0, so
 /// that its series does not vanish.
-fn gauges(meter: &Meter, machines: &Arc<Mutex<Machines>>) {
+fn observe(metrics: &Business, machines: &Arc<Mutex<Machines>>) {
     let start = Instant::now();
-    meter
-        .f64_observable_gauge("hypeman_uptime_seconds")
-        .with_unit("s")
-        .with_callback(move |gauge| gauge.observe(start.elapsed().as_secs_f64(), &[]))
-        .build();
-    let version = [
-        KeyValue::new("version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("rust_version", env!("CARGO_PKG_RUST_VERSION")),
-    ];
-    meter
-        .u64_observable_gauge("hypeman_info")
-        .with_callback(move |gauge| gauge.observe(1, &version))
-        .build();
-    let gauge = |name: &'static str, unit: &'static str, read: fn(&Machines) -> u64| {
+    metrics.observe_uptime_seconds(move |uptime| uptime.set(start.elapsed().as_secs_f64(), ()));
+    metrics.observe_info(|info| {
+        let rust_version = env!("CARGO_PKG_RUST_VERSION");
+        let version = env!("CARGO_PKG_VERSION");
+        info.set(1.0, business::InfoLabels { rust_version, version });
+    });
+    let look = |read: fn(&Machines) -> u64| {
         let machines = Arc::clone(machines);
-        meter
-            .u64_observable_gauge(name)
-            .with_unit(unit)
-            .with_callback(move |gauge| {
-                let machines = machines.lock().unwrap_or_else(PoisonError::into_inner);
-                gauge.observe(read(&machines), &[]);
-            })
-            .build();
+        move || read(&lock(&machines)) as f64
     };
-    gauge("hypeman_images_build_queue_length", "", |machines| machines.builds_waiting);
-    gauge("hypeman_network_allocations_total", "", |machines| machines.states.len() as u64);
-    gauge("hypeman_volumes_total", "", |machines| machines.states.len() as u64);
-    gauge("hypeman_volumes_allocated_bytes", "By", |machines| {
-        machines.states.len() as u64 * VOLUME_BYTES
+    let waiting = look(|machines| machines.builds_waiting);
+    metrics.observe_images_build_queue_length(move |gauge| gauge.set(waiting(), ()));
+    let addresses = look(|machines| machines.states.len() as u64);
+    metrics.observe_network_allocations(move |gauge| gauge.set(addresses(), ()));
+    let volumes = look(|machines| machines.states.len() as u64);
+    metrics.observe_volumes(move |gauge| gauge.set(volumes(), ()));
+    let allocated = look(|machines| machines.states.len() as u64 * VOLUME_BYTES);
+    metrics.observe_volumes_allocated_bytes(move |gauge| gauge.set(allocated(), ()));
+    let used = look(|machines| machines.states.len() as u64 * VOLUME_BYTES / 7);
+    metrics.observe_volumes_used_bytes(move |gauge| gauge.set(used(), ()));
+    let images = look(|machines| machines.images);
+    metrics.observe_images(move |gauge| {
+        gauge.set(images(), business::ImagesLabels { status: ImageStatus::Ready });
     });
-    gauge("hypeman_volumes_used_bytes", "By", |machines| {
-        machines.states.len() as u64 * VOLUME_BYTES / 7
+    let machines = Arc::clone(machines);
+    metrics.observe_instances(move |gauge| {
+        let machines = lock(&machines);
+        for state in [Now::Created, Now::Running, Now::Standby, Now::Stopped] {
+            let number = machines.states.values().filter(|now| **now == state).count();
+            gauge.set(number as f64, business::InstancesLabels { state });
+        }
     });
-    let images = Arc::clone(machines);
-    meter
-        .u64_observable_gauge("hypeman_images_total")
-        .with_callback(move |gauge| {
-            let machines = images.lock().unwrap_or_else(PoisonError::into_inner);
-            gauge.observe(machines.images, &[KeyValue::new("status", "ready")]);
-        })
-        .build();
-    let states = Arc::clone(machines);
-    meter
-        .u64_observable_gauge("hypeman_instances_total")
-        .with_callback(move |gauge| {
-            let machines = states.lock().unwrap_or_else(PoisonError::into_inner);
-            for state in ["created", "running", "standby", "stopped"] {
-                let number = machines.states.values().filter(|now| **now == state).count();
-                gauge.observe(number as u64, &[KeyValue::new("state", state)]);
-            }
-        })
-        .build();
 }
 
-fn record(metrics: &Metrics, exchange: &Exchange<'_>) {
-    let labels = [
-        KeyValue::new("method", exchange.method.to_owned()),
-        KeyValue::new("path", exchange.route.to_owned()),
-        KeyValue::new("status", exchange.status.to_string()),
-    ];
-    metrics.http_requests.add(1, &labels);
-    metrics.http_duration.record(exchange.seconds, &labels);
+fn lock(machines: &Mutex<Machines>) -> MutexGuard<'_, Machines> {
+    machines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn health() -> Answer {
@@ -172,177 +103,181 @@ async fn health() -> Answer {
 
 async fn operate(
     State(this): State<Hypeman>,
-    Extension(work): Extension<Work>,
     Path((name, operation)): Path<(String, String)>,
 ) -> Answer {
     let start = Instant::now();
     let result = match operation.as_str() {
-        "create" => this.create(&work, &name).await,
-        "start" => this.boot(&work, &name).await,
-        "restore" => this.restore(&work, &name).await,
-        "standby" => this.standby(&work, &name).await,
-        "stop" => this.vmm(&work, "PUT /api/v1/vm.shutdown", 40.0).await,
-        "delete" => this.delete(&work).await,
-        "exec" => this.exec(&work, &name).await,
+        "create" => this.create(&name).await,
+        "start" => this.boot(&name).await,
+        "restore" => this.restore(&name).await,
+        "standby" => this.standby(&name).await,
+        "stop" => this.vmm("PUT /api/v1/vm.shutdown", 40.0).await,
+        "delete" => this.delete().await,
+        "exec" => this.exec(&name).await,
         _ => Err(Failure::not_found("such operation")),
     };
-    let status = if result.is_ok() { "success" } else { "failure" };
-    let labels = [KeyValue::new("status", status)];
-    let seconds = start.elapsed().as_secs_f64();
+    let status = outcome(&result);
     match operation.as_str() {
-        "create" => this.metrics.create.record(seconds, &labels),
-        "restore" => this.metrics.restore.record(seconds, &labels),
-        "standby" => this.metrics.standby.record(seconds, &labels),
+        "create" => this.metrics.record_instances_create_duration(start.elapsed(), status),
+        "restore" => this.metrics.record_instances_restore_duration(start.elapsed(), status),
+        "standby" => this.metrics.record_instances_standby_duration(start.elapsed(), status),
         _ => {}
     }
-    let about = [
-        KeyValue::new("subsystem", "INSTANCES"),
-        KeyValue::new("instance_id", name.clone()),
-        KeyValue::new("operation", operation.clone()),
-    ];
     match &result {
         Ok(()) => {
             this.transition(&name, &operation);
-            work.info("instance operation done", &about);
+            info!(
+                subsystem = "INSTANCES",
+                instance_id = name,
+                operation,
+                "instance operation done"
+            );
         }
-        Err(failure) => work.error("instance operation failed", failure, &about),
+        Err(failure) => {
+            error!(
+                error = %failure, subsystem = "INSTANCES", instance_id = name, operation,
+                "instance operation failed"
+            );
+        }
     }
     result.map(|()| Json(json!({ "done": true })))
 }
 
+fn outcome<T>(result: &Result<T, Failure>) -> Status {
+    if result.is_ok() { Status::Success } else { Status::Failure }
+}
+
+/// A span of a piece of work on an instance.
+macro_rules! instance_span {
+    ($span:literal, $name:expr) => {
+        info_span!($span, instance_id = $name, hypervisor = "cloud-hypervisor")
+    };
+}
+
 impl Hypeman {
-    async fn create(&self, work: &Work, name: &str) -> Result<(), Failure> {
-        let create = work.part("CreateInstance", instance(name));
-        let volume = create.part("CreateVolume", Vec::new());
+    async fn create(&self, name: &str) -> Result<(), Failure> {
+        let span = instance_span!("CreateInstance", name);
+        let created = async {
+            let start = Instant::now();
+            self.service.toil(8.0).instrument(info_span!("CreateVolume")).await;
+            self.metrics.record_volumes_create_duration(start.elapsed(), Status::Success);
+            self.metrics.record_network_tap_operations(TapOperation::Create);
+            self.vmm("PUT /api/v1/vm.create", 15.0).await
+        };
+        told(&span, created.instrument(span.clone()).await)
+    }
+
+    async fn boot(&self, name: &str) -> Result<(), Failure> {
+        let span = instance_span!("StartInstance", name);
+        let booted = self.vmm("PUT /api/v1/vm.boot", 90.0).instrument(span.clone()).await;
+        told(&span, booted)
+    }
+
+    async fn restore(&self, name: &str) -> Result<(), Failure> {
+        let span = instance_span!("RestoreInstance", name);
+        let restored = async {
+            self.metrics.record_network_tap_operations(TapOperation::Create);
+            self.service.toil(4.0).instrument(info_span!("RestoreNetwork")).await;
+            self.vmm("PUT /api/v1/vm.restore", 50.0).await
+        };
+        told(&span, restored.instrument(span.clone()).await)
+    }
+
+    async fn standby(&self, name: &str) -> Result<(), Failure> {
+        let span = instance_span!("StandbyInstance", name);
+        let saved = self.vmm("PUT /api/v1/vm.snapshot", 60.0).instrument(span.clone()).await;
+        told(&span, saved)
+    }
+
+    async fn delete(&self) -> Result<(), Failure> {
+        self.metrics.record_network_tap_operations(TapOperation::Delete);
+        self.vmm("PUT /api/v1/vm.delete", 10.0).await
+    }
+
+    async fn exec(&self, name: &str) -> Result<(), Failure> {
         let start = Instant::now();
-        self.service.toil(8.0).await;
-        let success = KeyValue::new("status", "success");
-        self.metrics.volume_create.record(start.elapsed().as_secs_f64(), &[success]);
-        volume.close();
-        self.metrics.taps.add(1, &[KeyValue::new("operation", "create")]);
-        let result = self.vmm(&create, "PUT /api/v1/vm.create", 15.0).await;
-        create.end(result)
-    }
-
-    async fn boot(&self, work: &Work, name: &str) -> Result<(), Failure> {
-        let start = work.part("StartInstance", instance(name));
-        let result = self.vmm(&start, "PUT /api/v1/vm.boot", 90.0).await;
-        start.end(result)
-    }
-
-    async fn restore(&self, work: &Work, name: &str) -> Result<(), Failure> {
-        let restore = work.part("RestoreInstance", instance(name));
-        let network = restore.part("RestoreNetwork", Vec::new());
-        self.metrics.taps.add(1, &[KeyValue::new("operation", "create")]);
-        self.service.toil(4.0).await;
-        network.close();
-        let result = self.vmm(&restore, "PUT /api/v1/vm.restore", 50.0).await;
-        restore.end(result)
-    }
-
-    async fn standby(&self, work: &Work, name: &str) -> Result<(), Failure> {
-        let standby = work.part("StandbyInstance", instance(name));
-        let result = self.vmm(&standby, "PUT /api/v1/vm.snapshot", 60.0).await;
-        standby.end(result)
-    }
-
-    async fn delete(&self, work: &Work) -> Result<(), Failure> {
-        self.metrics.taps.add(1, &[KeyValue::new("operation", "delete")]);
-        self.vmm(work, "PUT /api/v1/vm.delete", 10.0).await
-    }
-
-    async fn exec(&self, work: &Work, name: &str) -> Result<(), Failure> {
-        let exec = work.part("ExecSession", instance(name));
-        let start = Instant::now();
-        self.service.toil(25.0).await;
+        self.service.toil(25.0).instrument(instance_span!("ExecSession", name)).await;
         let failed = self.service.dice.percent(3.0);
-        let (status, code) = if failed { ("failure", "1") } else { ("success", "0") };
-        let labels = [KeyValue::new("status", status), KeyValue::new("exit_code", code)];
-        self.metrics.exec_sessions.add(1, &labels);
-        self.metrics.exec_duration.record(start.elapsed().as_secs_f64(), &labels[..1]);
-        self.metrics.exec_sent.add(64 + self.service.dice.below(512), &[]);
-        self.metrics.exec_received.add(256 + self.service.dice.below(8192), &[]);
-        exec.close();
+        let (status, code) = if failed { (Status::Failure, "1") } else { (Status::Success, "0") };
+        self.metrics.record_exec_sessions(code, status);
+        self.metrics.record_exec_duration(start.elapsed(), status);
+        self.metrics.record_exec_bytes_sent(64 + self.service.dice.below(512));
+        self.metrics.record_exec_bytes_received(256 + self.service.dice.below(8192));
         Ok(())
     }
 
     /// A call of the hypervisor's API, which takes about so long.
-    async fn vmm(&self, work: &Work, operation: &'static str, ms: f64) -> Result<(), Failure> {
-        let attributes = vec![KeyValue::new("vmm.operation", operation)];
-        let call = work.call("cloud-hypervisor", attributes);
+    async fn vmm(&self, operation: &'static str, ms: f64) -> Result<(), Failure> {
+        let span = info_span!("cloud-hypervisor", otel.kind = "client", vmm.operation = operation);
         let start = Instant::now();
-        self.service.toil(ms).await;
-        let boots = operation.ends_with("boot");
-        let broken = boots && self.service.strike("vmm").await;
-        // Even good hypervisors refuse now and then.
-        let result = if broken || self.service.dice.percent(0.4) {
-            let message = "the guest's kernel did not come up: timeout";
-            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "vmm", message))
-        } else {
+        let called = async {
+            self.service.toil(ms).await;
+            let boots = operation.ends_with("boot");
+            let broken = boots && self.service.strike("vmm").await;
+            // Even good hypervisors refuse now and then.
+            if broken || self.service.dice.percent(0.4) {
+                let message = "the guest's kernel did not come up: timeout";
+                return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "vmm", message));
+            }
             Ok(())
         };
-        let status = if result.is_ok() { "success" } else { "failure" };
-        let labels = [KeyValue::new("operation", operation), KeyValue::new("status", status)];
-        self.metrics.vmm.record(start.elapsed().as_secs_f64(), &labels);
+        let result = told(&span, called.instrument(span.clone()).await);
+        self.metrics.record_vmm_api_duration(start.elapsed(), operation, outcome(&result));
         if result.is_err() {
-            self.metrics.vmm_errors.add(1, &labels[..1]);
+            self.metrics.record_vmm_api_errors(operation);
         }
-        call.end(result)
+        result
     }
 
     fn transition(&self, name: &str, operation: &str) {
-        let to = match operation {
-            "create" => "created",
-            "start" | "restore" => "running",
-            "standby" => "standby",
-            "stop" => "stopped",
-            "delete" => "deleted",
+        let (to, now) = match operation {
+            "create" => (After::Created, Some(Now::Created)),
+            "start" | "restore" => (After::Running, Some(Now::Running)),
+            "standby" => (After::Standby, Some(Now::Standby)),
+            "stop" => (After::Stopped, Some(Now::Stopped)),
+            "delete" => (After::Deleted, None),
             _ => return,
         };
-        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = if to == "deleted" {
-            machines.states.remove(name)
-        } else {
-            machines.states.insert(name.to_owned(), to)
+        let mut machines = lock(&self.machines);
+        let before = match now {
+            Some(now) => machines.states.insert(name.to_owned(), now),
+            None => machines.states.remove(name),
         };
-        let labels = [KeyValue::new("from", from.unwrap_or("none")), KeyValue::new("to", to)];
-        self.metrics.transitions.add(1, &labels);
+        let before = match before {
+            None => Before::None,
+            Some(Now::Created) => Before::Created,
+            Some(Now::Running) => Before::Running,
+            Some(Now::Standby) => Before::Standby,
+            Some(Now::Stopped) => Before::Stopped,
+        };
+        self.metrics.record_instances_state_transitions(before, to);
     }
-}
 
-fn instance(name: &str) -> Vec<KeyValue> {
-    vec![
-        KeyValue::new("instance_id", name.to_owned()),
-        KeyValue::new("hypervisor", "cloud-hypervisor"),
-    ]
+    /// Pulls an image and builds it.
+    async fn build(&self) {
+        let waiting = 1 + self.service.dice.below(3);
+        self.set_builds_waiting(waiting);
+        let pull = info_span!("image.pull", otel.kind = "client", image = "debian:12");
+        self.service.toil(80.0).instrument(pull).await;
+        self.metrics.record_images_pulls(Status::Success);
+        let start = Instant::now();
+        self.service.toil(400.0).await;
+        self.metrics.record_images_build_duration(start.elapsed(), Status::Success);
+        self.set_builds_waiting(waiting - 1);
+        info!(subsystem = "IMAGES", image = "debian:12", "image built");
+    }
+
+    fn set_builds_waiting(&self, waiting: u64) {
+        let mut machines = lock(&self.machines);
+        machines.builds_waiting = waiting;
+        machines.images = (machines.images + 1).min(IMAGES_MAX);
+    }
 }
 
 /// Background work: images are pulled and built.
 async fn builds(mut this: Hypeman) {
     while this.service.stop.pause(BUILD_EVERY).await {
-        let waiting = 1 + this.service.dice.below(3);
-        this.set_builds_waiting(waiting);
-        let work = Work::root(&this.service.telemetry, "image.build");
-        let success = [KeyValue::new("status", "success")];
-        let pull = work.call("image.pull", vec![KeyValue::new("image", "debian:12")]);
-        this.service.toil(80.0).await;
-        this.metrics.image_pulls.add(1, &success);
-        pull.close();
-        let start = Instant::now();
-        this.service.toil(400.0).await;
-        this.metrics.image_build.record(start.elapsed().as_secs_f64(), &success);
-        this.set_builds_waiting(waiting - 1);
-        let about = [KeyValue::new("subsystem", "IMAGES"), KeyValue::new("image", "debian:12")];
-        work.info("image built", &about);
-        work.close();
-    }
-}
-
-impl Hypeman {
-    fn set_builds_waiting(&self, waiting: u64) {
-        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-        machines.builds_waiting = waiting;
-        // The cache holds a dozen and forgets the oldest.
-        machines.images = (machines.images + 1).min(12);
+        let span: Span = info_span!("image.build");
+        this.build().instrument(span).await;
     }
 }

@@ -8,13 +8,14 @@
 //!   └────▶ metald (lifecycle, billing) ──▶ hypeman, ghostworks
 //! ```
 //!
-//! They are real HTTP servers on loopback ports with a real database (SQLite); only the
-//! hypervisors and the cloud providers are simulated. The names of what they emit are
-//! declared in `registry/`.
+//! They are real HTTP servers, each in a process of its own, with a real database (SQLite);
+//! only the hypervisors and the cloud providers are simulated. Each is instrumented by the
+//! crate `trefoil` and configured the way its document says. The names of what they emit
+//! are declared in `registry/`.
 
-mod dice;
-mod fault;
 mod load;
+mod process;
+
 mod service;
 mod telemetry;
 
@@ -24,29 +25,38 @@ mod hypersdk;
 mod metald;
 
 mod database;
+mod dice;
+mod fault;
 mod http;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 pub use fault::{Breaks, catalogue};
+pub use service::run as service;
 
-use crate::dice::Dice;
-use crate::service::{Peers, Service, Stop};
-use crate::telemetry::Telemetry;
+use crate::process::Process;
+use crate::service::{Peers, Stop};
 
-/// How long the services may take to finish what they are doing.
-const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// How long the services may take to finish what they are doing and to send the rest.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// What the user may choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The program that is a service when its arguments are `arguments`, a service's name
+    /// and what [`service`] takes besides.
+    pub program: PathBuf,
+    /// What comes before the service's name.
+    pub arguments: Vec<String>,
     /// Where telemetry goes: the base URL of an OTLP/HTTP receiver, without `/v1/…`.
-    pub otlp: String,
+    pub otlp_http: String,
+    /// The same over gRPC, `HOST:PORT`. Without it all services use HTTP.
+    pub otlp_grpc: Option<String>,
     /// The same seed makes the same requests in the same order.
     pub seed: u64,
     /// Visits a second.
@@ -59,62 +69,43 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Fleet {
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-    telemetry: Vec<Arc<Telemetry>>,
-    addresses: Vec<(&'static str, SocketAddr)>,
+    load: JoinHandle<()>,
+    services: Vec<Process>,
 }
 
 impl Fleet {
     /// Starts the services, then the load.
     ///
     /// # Errors
-    /// A line for the user if a port, the database or an exporter cannot be had.
+    /// A line for the user if a service does not start.
     pub async fn start(settings: &Settings) -> Result<Fleet, String> {
-        let (stop, stopped) = watch::channel(false);
-        let mut fleet =
-            Fleet { stop, tasks: JoinSet::new(), telemetry: Vec::new(), addresses: Vec::new() };
-        let (peers, listeners) = Peers::bind().await?;
-        let faults = Arc::new(settings.breaks.clone());
-        for (number, (name, listener)) in listeners.into_iter().enumerate() {
-            let dice = Dice::new(settings.seed.wrapping_add(number as u64 + 1));
-            let telemetry = Arc::new(Telemetry::start(name, &settings.otlp)?);
-            let address = listener.local_addr().map_err(|error| error.to_string())?;
-            fleet.telemetry.push(Arc::clone(&telemetry));
-            fleet.addresses.push((name, address));
-            let stop = Stop::new(stopped.clone());
-            let service =
-                Service::new(telemetry, peers.clone(), Arc::clone(&faults), dice, stop.clone());
-            let router = match name {
-                "ghostworks" => ghostworks::start(service, &mut fleet.tasks)?,
-                "hypersdk" => hypersdk::start(service, &mut fleet.tasks)?,
-                "metald" => metald::start(service, &mut fleet.tasks),
-                _ => hypeman::start(service, &mut fleet.tasks),
-            };
-            fleet.tasks.spawn(http::serve(listener, router, stop));
+        let mut services = Vec::new();
+        for name in Peers::NAMES {
+            services.push(Process::start(name, settings).await?);
         }
+        let peers = Peers::new(services.iter().map(Process::address));
+        for service in &mut services {
+            service.introduce(&peers).await?;
+        }
+        let (stop, stopped) = watch::channel(false);
         let visitors = load::Visitors::new(peers, settings.seed, settings.rate);
-        fleet.tasks.spawn(visitors.run(Stop::new(stopped)));
-        Ok(fleet)
+        let load = tokio::spawn(visitors.run(Stop::new(stopped)));
+        Ok(Fleet { stop, load, services })
     }
 
     /// The services by name, and where they listen.
     #[must_use]
-    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.services.iter().map(|service| (service.name(), service.address())).collect()
     }
 
-    /// Stops the load and the services and sends what they still have to tell.
-    pub async fn stop(mut self) {
-        // A failure means that all of them are gone already.
+    /// Stops the load and the services, which send what they still have to tell.
+    pub async fn stop(self) {
+        // A failure means that the load is gone already.
         let _ = self.stop.send(true);
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(STOP_WITHIN, finished).await;
-        self.tasks.abort_all();
-        let telemetry = std::mem::take(&mut self.telemetry);
-        // The exporters' shutdown blocks its thread until all is sent.
-        let flushed = tokio::task::spawn_blocking(move || {
-            telemetry.iter().for_each(|telemetry| telemetry.stop());
-        });
-        let _ = flushed.await;
+        let _ = self.load.await;
+        let services = self.services.into_iter().map(|service| service.stop(STOP_WITHIN));
+        let mut stopping: tokio::task::JoinSet<()> = services.collect();
+        while stopping.join_next().await.is_some() {}
     }
 }

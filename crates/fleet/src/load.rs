@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::dice::Dice;
-use crate::http::Client;
+use crate::http::Visitor;
 use crate::service::{Peers, Stop};
 
 /// Visits at the same time; when the services are slower than that, visitors stay away.
@@ -33,12 +33,12 @@ pub(crate) struct Visitors {
 
 struct Visit {
     peers: Peers,
-    client: Client,
+    visitor: Visitor,
 }
 
 impl Visitors {
     pub(crate) fn new(peers: Peers, seed: u64, rate: f64) -> Visitors {
-        let visit = Arc::new(Visit { peers, client: Client::new() });
+        let visit = Arc::new(Visit { peers, visitor: Visitor::new() });
         Visitors { visit, dice: Dice::new(seed), rate }
     }
 
@@ -131,8 +131,8 @@ impl Visit {
         }
         for step in steps {
             let path = format!("/vms/{machine}/{step}");
-            let address = self.peers.metald;
-            if self.client.visit(Method::POST, address, &path, &Value::Null).await.is_err() {
+            let address = self.peers.of("metald");
+            if self.visitor.visit(Method::POST, address, &path, &Value::Null).await.is_err() {
                 return;
             }
             tokio::time::sleep(dice.latency(20.0)).await;
@@ -146,10 +146,13 @@ impl Visit {
     }
 
     async fn hypersdk(&self, method: Method, path: &str, body: &Value) -> Value {
-        self.client.visit(method, self.peers.hypersdk, path, body).await.unwrap_or_default()
+        self.visitor.visit(method, self.peers.of("hypersdk"), path, body).await.unwrap_or_default()
     }
 
     async fn ghostworks(&self, method: Method, path: &str, body: &Value) -> Value {
-        self.client.visit(method, self.peers.ghostworks, path, body).await.unwrap_or_default()
+        self.visitor
+            .visit(method, self.peers.of("ghostworks"), path, body)
+            .await
+            .unwrap_or_default()
     }
 }

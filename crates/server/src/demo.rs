@@ -75,8 +75,12 @@ fn asked(values: &Values) -> Result<Asked, String> {
         return Ok(Asked::Print(values.print().trim_end().to_owned()));
     }
     let mut config = Config::from_values(values)?;
+    let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let fleet = Settings {
-        otlp: String::new(),
+        program,
+        arguments: vec![crate::FLEET_SERVICE.to_owned()],
+        otlp_http: String::new(),
+        otlp_grpc: None,
         seed: values
             .read("seed", |text| text.parse().map_err(|_| "a number is expected".into()))?,
         rate: values.read("rate", rate)?,
@@ -153,7 +157,11 @@ async fn show(
     let mut signals = Signals::listen()?;
     let server = Running::start(config).await?;
     let receiver = server.otlp_http.unwrap_or(server.http);
-    let settings = Settings { otlp: format!("http://{receiver}"), ..settings };
+    let settings = Settings {
+        otlp_http: format!("http://{receiver}"),
+        otlp_grpc: server.otlp_grpc.map(|address| address.to_string()),
+        ..settings
+    };
     let fleet = match Fleet::start(&settings).await {
         Ok(fleet) => fleet,
         Err(error) => {

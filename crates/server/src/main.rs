@@ -22,6 +22,8 @@ mod ticker;
 mod timestamp;
 mod web;
 
+use std::process::{ExitCode, Termination};
+
 use args::Exit;
 use console::{out, say};
 
@@ -98,7 +100,18 @@ const VERBS: &[Verb] = &[
     Verb { name: "help", usage: "help [VERB]", about: "print this, or a verb's flags", run: help },
 ];
 
-fn main() -> Exit {
+/// A verb that users never type: the demo's services are processes of this program.
+const FLEET_SERVICE: &str = "fleet-service";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().is_some_and(|verb| verb == FLEET_SERVICE) {
+        return trefoil_fleet::service(arguments);
+    }
+    verb().report()
+}
+
+fn verb() -> Exit {
     let mut parser = lexopt::Parser::from_env();
     let word = match parser.next() {
         Ok(None) => return quick_help(Exit::Success),

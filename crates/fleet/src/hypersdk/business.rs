@@ -49,7 +49,7 @@ trefoil::labels! {
     pub(crate) struct HttpRequestsLabels<'a> {
         endpoint: &'a str,
         method: &'a str,
-        status: Status,
+        status: &'a str,
     }
 }
 
@@ -146,7 +146,7 @@ impl Business {
     }
 
     /// HTTP requests.
-    pub(crate) fn record_http_requests(&self, endpoint: &str, method: &str, status: Status) {
+    pub(crate) fn record_http_requests(&self, endpoint: &str, method: &str, status: &str) {
         self.http_requests.inc(HttpRequestsLabels { endpoint, method, status });
     }
 

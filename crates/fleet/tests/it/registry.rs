@@ -38,6 +38,9 @@ struct Group {
 /// `log message`; each with the attributes it may have.
 pub(crate) type Emitted = BTreeMap<String, BTreeSet<String>>;
 
+/// The service that stands for all: what the crate itself emits in each of them.
+pub(crate) const ALL: &str = "*";
+
 /// Everything declared, by service.
 pub(crate) fn declared() -> BTreeMap<String, Emitted> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../registry");
@@ -69,7 +72,9 @@ fn key(group: &Group) -> String {
         }
         "span" => format!("span {} {}", text(&group.span_kind), text(&group.name)),
         "event" => format!("log {}", text(&group.name)),
-        other => panic!("{}: `{other}` is no type: metric, span or event is", group.id),
+        // On everything whose key begins so.
+        "attribute_group" => format!("on {}", text(&group.name)),
+        other => panic!("{}: `{other}` is no type", group.id),
     }
 }
 
