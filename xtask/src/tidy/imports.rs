@@ -97,6 +97,10 @@ fn is_test(tree: &Tree, path: &str) -> bool {
     if name == "tests" || folder.ends_with("/tests") {
         return true;
     }
+    // Nothing declares the root of a crate. One folder may hold two: lib.rs and main.rs.
+    if name == "lib" || name == "main" {
+        return false;
+    }
     let declarations =
         [format!("{folder}.rs"), format!("{folder}/lib.rs"), format!("{folder}/main.rs")];
     let parents = tree.files.iter().filter(|file| declarations.contains(&file.path));
@@ -143,6 +147,9 @@ mod tests {
         assert!(is_test(&tree, "a/src/x/tests.rs"));
         assert!(!is_test(&tree, "a/src/x/y.rs"));
         assert!(!is_test(&tree, "a/src/x.rs"));
+        let roots = ["a/src/lib.rs", "a/src/main.rs"].map(|path| file(path, "mod x;"));
+        let tree = Tree { files: roots.into(), limits: Limits::default() };
+        assert!(!is_test(&tree, "a/src/main.rs"));
     }
 
     #[test]
