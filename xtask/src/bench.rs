@@ -4,6 +4,7 @@ mod generate;
 mod ingest;
 mod loadgen;
 mod post;
+mod sdk;
 mod server;
 mod store;
 
@@ -15,10 +16,12 @@ use crate::workspace;
 pub(crate) fn run(arguments: &[String]) -> super::Outcome {
     match arguments.split_first() {
         Some((name, options)) if name == "ingest" => ingest::run(options),
+        Some((name, options)) if name == "sdk" => sdk::run(options),
         Some((name, options)) if name == "store" => store::run(options),
         _ => {
-            Err("which one? There are: ingest [--loadgen] [--spans N] [--lines N] [--samples N]; \
-                  store [--items N] [--curve] [--series] [--from DIR] [--only SIGNAL]"
+            Err("which one? There are: sdk [--only TEXT] [--build]; \
+                  ingest [--loadgen] [--spans N] [--lines N] \
+                  [--samples N]; store [--items N] [--curve] [--series] [--from DIR] [--only SIGNAL]"
                 .to_owned())
         }
     }

@@ -47,8 +47,8 @@ const ROUTINES: &[Routine] = &[
     },
     Routine {
         name: "bench",
-        arguments: "ingest [--loadgen]|store",
-        about: "figures of a release server or of the store alone, as lines and under target/bench/",
+        arguments: "sdk|store|ingest [--loadgen]",
+        about: "figures of the SDK, the store or a release server, as lines and under target/bench/",
         run: bench::run,
     },
 ];

@@ -1,0 +1,132 @@
+//! A service that emits 50,000 spans a second while its receiver is away.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
+
+const SPANS_PER_SECOND: u64 = 50_000;
+
+/// Prints `peak_kb p50_ns p999_ns max_ns exit_ms`.
+pub(crate) fn run(name: &str, kind: &str, seconds: u64) {
+    let endpoint = receiver(kind);
+    let before = peak_kb();
+    let stop: Box<dyn FnOnce()> = match name {
+        "trefoil" => {
+            let telemetry = trefoil::Trefoil::builder("bench")
+                .otlp(&endpoint)
+                .logs_off()
+                .metrics_off()
+                .install()
+                .expect("nothing else is installed");
+            Box::new(move || {
+                telemetry.shutdown(Duration::from_secs(1));
+            })
+        }
+        _ => stock(&endpoint),
+    };
+    let mut latencies = emit(seconds);
+    latencies.sort_unstable();
+    let start = Instant::now();
+    stop();
+    let exit = start.elapsed();
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    println!("{} {} {} {} {}", peak_kb() - before, at(0.5), at(0.999), at(1.0), exit.as_millis());
+}
+
+fn stock(endpoint: &str) -> Box<dyn FnOnce()> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{endpoint}/v1/traces"))
+        .build()
+        .expect("the endpoint is valid");
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    tracing::subscriber::set_global_default(Registry::default().with(layer))
+        .expect("nothing else is installed");
+    Box::new(move || {
+        let _ = provider.shutdown();
+    })
+}
+
+/// Nanoseconds of each operation. Every hundredth span fails.
+fn emit(seconds: u64) -> Vec<u32> {
+    let start = Instant::now();
+    let total = seconds * SPANS_PER_SECOND;
+    let mut latencies = Vec::with_capacity(total as usize);
+    let mut done = 0;
+    while done < total {
+        let due = (start.elapsed().as_secs_f64() * SPANS_PER_SECOND as f64) as u64;
+        if due <= done {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        while done < due.min(total) {
+            let before = Instant::now();
+            let span = tracing::info_span!("vm.create", vm.id = done, vm.name = "web-1");
+            if done.is_multiple_of(100) {
+                let _in = span.enter();
+                tracing::error!("no machine has room");
+            }
+            drop(span);
+            latencies.push(before.elapsed().as_nanos() as u32);
+            done += 1;
+        }
+    }
+    latencies
+}
+
+/// The endpoint of a receiver that is away in one of the known ways, or well.
+fn receiver(kind: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    match kind {
+        "refused" => drop(listener),
+        "black-hole" => std::mem::forget(listener),
+        _ => {
+            std::thread::spawn(move || {
+                for connection in listener.incoming().flatten() {
+                    std::thread::spawn(move || answer(connection));
+                }
+            });
+        }
+    }
+    endpoint
+}
+
+/// Takes requests with a length and answers 200.
+fn answer(mut connection: TcpStream) {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read) = connection.read(&mut buffer) {
+        if read == 0 {
+            return;
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+        while let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length = head.split("content-length:").nth(1).and_then(|rest| {
+                rest.split("\r\n").next().and_then(|value| value.trim().parse::<usize>().ok())
+            });
+            let whole = end + 4 + length.unwrap_or(0);
+            if bytes.len() < whole {
+                break;
+            }
+            bytes.drain(..whole);
+            let response = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+            if connection.write_all(response.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn peak_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,297 @@
+//! `cargo xtask bench sdk`: the crate beside the stock SDK, fastrace and prometheus-client,
+//! in one run. What is measured lies in `bench/sdk`, a workspace of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::{Figure, folder, rounded, save};
+use crate::workspace;
+
+/// Operations of the two counted runs; their difference is free of what starting costs.
+const COUNTED: [u32; 2] = [1024, 9216];
+const LOAD_SECONDS: &str = "3";
+const LOAD_ROUNDS: usize = 3;
+
+struct Options {
+    /// Only cases whose name contains it.
+    only: String,
+    instructions: bool,
+    server: bool,
+    outage_seconds: Option<u32>,
+    build: bool,
+}
+
+pub(super) fn run(arguments: &[String]) -> Result<bool, String> {
+    let options = options(arguments)?;
+    let bench = Bench { binary: build()? };
+    let mut figures = Vec::new();
+    bench.cases(&options, &mut figures)?;
+    if options.server {
+        bench.servers(&mut figures)?;
+    }
+    if let Some(seconds) = options.outage_seconds {
+        bench.outages(seconds, &mut figures)?;
+    }
+    if options.build {
+        clean_builds(&mut figures)?;
+    }
+    save("sdk", &figures)?;
+    Ok(true)
+}
+
+fn options(arguments: &[String]) -> Result<Options, String> {
+    let mut options = Options {
+        only: String::new(),
+        instructions: true,
+        server: true,
+        outage_seconds: Some(30),
+        build: false,
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--only" => {
+                options.only = rest.next().ok_or("--only needs a part of a case's name")?.clone();
+                (options.server, options.outage_seconds) = (false, None);
+            }
+            "--no-instructions" => options.instructions = false,
+            "--no-server" => options.server = false,
+            "--no-outage" => options.outage_seconds = None,
+            "--outage-seconds" => {
+                let seconds = rest.next().and_then(|text| text.parse().ok());
+                options.outage_seconds = Some(seconds.ok_or("--outage-seconds needs a number")?);
+            }
+            "--build" => options.build = true,
+            other => {
+                return Err(format!(
+                    "unknown option `{other}`; there is --only TEXT, --no-instructions, \
+                     --no-server, --no-outage, --outage-seconds N, --build"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The binary of `bench/sdk`, optimised.
+fn build() -> Result<PathBuf, String> {
+    let target = workspace::target().join("bench-sdk");
+    let mut command = workspace::cargo();
+    command.args(["build", "--release", "--manifest-path", "bench/sdk/Cargo.toml"]);
+    command.arg("--target-dir").arg(&target);
+    let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err("bench/sdk does not compile".to_owned());
+    }
+    Ok(target.join("release/trefoil-bench-sdk"))
+}
+
+struct Bench {
+    binary: PathBuf,
+}
+
+impl Bench {
+    /// Time, instructions and allocations of each case.
+    fn cases(&self, options: &Options, figures: &mut Vec<Figure>) -> Result<(), String> {
+        println!(
+            "{:<48} {:>9} {:>9} {:>13} {:>7} {:>8}",
+            "one operation", "median ns", "min ns", "instructions", "allocs", "bytes"
+        );
+        for name in self.ask(&["list"])?.lines().filter(|name| name.contains(&options.only)) {
+            let [median, minimum, allocations, bytes] = numbers(&self.ask(&["time", name])?)?;
+            let counted = options.instructions && !name.contains("2 threads");
+            let instructions = if counted { self.instructions(name)? } else { None };
+            let shown =
+                instructions.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"));
+            println!(
+                "{name:<48} {median:>9.1} {minimum:>9.1} {shown:>13} {allocations:>7.2} {bytes:>8.0}"
+            );
+            figures.push(Figure::new(format!("{name} · time"), median, "ns"));
+            figures.push(Figure::new(format!("{name} · allocations"), allocations, ""));
+            if let Some(number) = instructions {
+                figures.push(Figure::new(format!("{name} · instructions"), number, ""));
+            }
+        }
+        Ok(())
+    }
+
+    /// Instructions of one operation, all threads of the process together. `None` without
+    /// valgrind.
+    fn instructions(&self, name: &str) -> Result<Option<f64>, String> {
+        let mut counts = [0.0; 2];
+        for (count, operations) in counts.iter_mut().zip(COUNTED) {
+            let out = folder()?.join("callgrind.out");
+            let output = Command::new("valgrind")
+                .args(["--tool=callgrind", "--quiet"])
+                .arg(format!("--callgrind-out-file={}", out.display()))
+                .arg(&self.binary)
+                .args(["count", name, &operations.to_string()])
+                .stdin(Stdio::null())
+                .output();
+            let Ok(output) = output else { return Ok(None) };
+            if !output.status.success() {
+                let why = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(format!("callgrind, {name}: {why}"));
+            }
+            *count = total(&out)?;
+        }
+        let operations = f64::from(COUNTED[1] - COUNTED[0]);
+        Ok(Some((counts[1] - counts[0]) / operations))
+    }
+
+    /// Requests per second of the bare server and the instrumented ones, in turn.
+    fn servers(&self, figures: &mut Vec<Figure>) -> Result<(), String> {
+        println!(
+            "\na server with one worker, 16 connections, requests/s (median of {LOAD_ROUNDS})"
+        );
+        let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for _ in 0..LOAD_ROUNDS {
+            for name in ["bare", "trefoil", "stock"] {
+                rates.entry(name).or_default().push(self.serve_and_load(name)?);
+            }
+        }
+        let median = |name: &str| {
+            let mut rates = rates.get(name).cloned().unwrap_or_default();
+            rates.sort_by(f64::total_cmp);
+            rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+        };
+        let bare = median("bare");
+        for name in ["bare", "trefoil", "stock"] {
+            let rate = median(name);
+            println!("{name:<48} {:>9}   {:.2} of the bare one", rounded(rate), rate / bare);
+            figures.push(Figure::new(format!("server · {name}"), rate, "requests/s"));
+            figures.push(Figure::new(format!("server · {name} / bare"), rate / bare, ""));
+        }
+        Ok(())
+    }
+
+    fn serve_and_load(&self, name: &str) -> Result<f64, String> {
+        let mut server = Command::new(&self.binary)
+            .args(["serve", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start the server: {error}"))?;
+        let rate = self.load(&mut server);
+        // It ends with its standard input.
+        drop(server.stdin.take());
+        server.wait().map_err(|error| error.to_string())?;
+        rate
+    }
+
+    fn load(&self, server: &mut Child) -> Result<f64, String> {
+        let out = server.stdout.take().ok_or("the server has no output")?;
+        let mut address = String::new();
+        BufReader::new(out).read_line(&mut address).map_err(|error| error.to_string())?;
+        let [rate] = numbers(&self.ask(&["load", address.trim(), LOAD_SECONDS])?)?;
+        Ok(rate)
+    }
+
+    fn outages(&self, seconds: u32, figures: &mut Vec<Figure>) -> Result<(), String> {
+        println!("\n50,000 spans/s for {seconds} s");
+        println!(
+            "{:<32} {:>9} {:>8} {:>9} {:>10} {:>8}",
+            "receiver", "peak kB", "p50 ns", "p99.9 ns", "max ns", "exit ms"
+        );
+        for kind in ["well", "refused", "black-hole"] {
+            for name in ["trefoil", "stock"] {
+                let answer = self.ask(&["outage", name, kind, &seconds.to_string()])?;
+                let [peak, median, late, worst, exit] = numbers(&answer)?;
+                let case = format!("{kind} · {name}");
+                println!("{case:<32} {peak:>9} {median:>8} {late:>9} {worst:>10} {exit:>8}");
+                figures.push(Figure::new(format!("outage · {case} · peak RSS"), peak, "kB"));
+                figures.push(Figure::new(format!("outage · {case} · p99.9"), late, "ns"));
+                figures.push(Figure::new(format!("outage · {case} · exit"), exit, "ms"));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(&self.binary)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("cannot run the benchmark: {error}"))?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("{}: {why}", arguments.join(" ")));
+        }
+        String::from_utf8(output.stdout).map_err(|error| error.to_string())
+    }
+}
+
+fn numbers<const N: usize>(text: &str) -> Result<[f64; N], String> {
+    let line = text.lines().last().unwrap_or_default();
+    let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    numbers.try_into().map_err(|_| format!("{N} numbers are expected, not `{line}`"))
+}
+
+/// The sum that callgrind writes at the end of its file.
+fn total(path: &Path) -> Result<f64, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("totals:").or_else(|| line.strip_prefix("summary:")));
+    line.and_then(|rest| rest.trim().parse().ok()).ok_or("callgrind wrote no total".to_owned())
+}
+
+/// Seconds that a clean release build takes: axum alone, and with the crate.
+fn clean_builds(figures: &mut Vec<Figure>) -> Result<(), String> {
+    println!("\na clean release build, s");
+    let mut seconds = Vec::new();
+    for (name, dependency) in [("axum", ""), ("axum and trefoil", TREFOIL)] {
+        let project = folder()?.join("clean-build");
+        let _ = std::fs::remove_dir_all(&project);
+        let manifest = MINIMAL.replace("TREFOIL", dependency);
+        let root = workspace::root();
+        let manifest = manifest.replace("ROOT", &root.display().to_string());
+        let write = |path: &str, text: &str| {
+            let path = project.join(path);
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(path, text)
+        };
+        write("Cargo.toml", &manifest).map_err(|error| error.to_string())?;
+        write("src/main.rs", "fn main() {}\n").map_err(|error| error.to_string())?;
+        let lock = root.join("Cargo.lock");
+        std::fs::copy(lock, project.join("Cargo.lock")).map_err(|error| error.to_string())?;
+        let mut command = workspace::cargo();
+        command.args(["build", "--quiet", "--release"]).current_dir(&project);
+        command.env("CARGO_TARGET_DIR", project.join("target"));
+        let start = Instant::now();
+        let status = command.status().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("{name} does not compile"));
+        }
+        seconds.push(start.elapsed().as_secs_f64());
+        println!("{name:<48} {:>9.1}", start.elapsed().as_secs_f64());
+        figures.push(Figure::new(
+            format!("clean build · {name}"),
+            start.elapsed().as_secs_f64(),
+            "s",
+        ));
+    }
+    if let [bare, ours] = seconds[..] {
+        println!("{:<48} {:>9.1}", "added", ours - bare);
+        figures.push(Figure::new("clean build · added", ours - bare, "s"));
+    }
+    Ok(())
+}
+
+const MINIMAL: &str = r#"[package]
+name = "minimal"
+version = "0.0.0"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+axum = "0.8"
+tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+TREFOIL
+"#;
+
+const TREFOIL: &str = r#"trefoil = { path = "ROOT/crates/trefoil", features = ["axum"] }"#;
