@@ -21,6 +21,7 @@ mod queue;
 mod retry;
 mod status_line;
 mod stdout;
+mod strategies;
 mod target;
 mod tls;
 
@@ -43,6 +44,7 @@ use tracing::dispatcher::with_default;
 use crate::account::{Account, Counts, Signal};
 use crate::config::{BatchSettings, ExporterSettings, Settings, Told};
 use crate::resource::Resource;
+use crate::sample::Remote;
 use batch::Ledger;
 use ending::Ending;
 use lane::{Known, Lane, Surroundings};
@@ -109,6 +111,8 @@ pub(crate) struct Sources {
     pub(crate) logs: Arc<Queue>,
     pub(crate) metrics: Collect,
     pub(crate) metric_account: Arc<Account>,
+    /// Samplers whose strategies are asked for.
+    pub(crate) samplers: Vec<Arc<Remote>>,
 }
 
 /// Items that are not sent, by signal: after a flush those on their way, after a shutdown
@@ -152,6 +156,7 @@ impl Exporting {
     ) -> Exporting {
         let (orders, inbox) = unbounded_channel();
         let queues = [Arc::clone(&sources.traces), Arc::clone(&sources.logs)];
+        let samplers = sources.samplers.clone();
         let routes = routes(&exporters, sources);
         let told = exporters.told;
         let exporters: Vec<_> = routes
@@ -161,7 +166,7 @@ impl Exporting {
         let all = exporters.clone();
         let work = move || {
             // TRAP: spans of the exporter's own requests would beget requests without end.
-            with_default(&Dispatch::none(), || run(resource, routes, (all, told), inbox));
+            with_default(&Dispatch::none(), || run(resource, routes, (all, told), samplers, inbox));
         };
         let thread = thread::Builder::new().name("trefoil-export".to_owned()).spawn(work);
         let thread = thread.map(|handle| handle.thread().id()).ok();
@@ -243,7 +248,7 @@ struct Route {
 }
 
 fn routes(wanted: &Exporters, sources: Sources) -> Vec<Route> {
-    let Sources { traces, logs, metrics, metric_account } = sources;
+    let Sources { traces, logs, metrics, metric_account, .. } = sources;
     let of_queue = |signal, queue: Arc<Queue>, exporters: &[ExporterSettings]| {
         if exporters.is_empty() {
             queue.close_as_unwanted();
@@ -293,6 +298,7 @@ fn run(
     resource: Arc<Resource>,
     routes: Vec<Route>,
     (exporters, told): (Vec<Arc<Known>>, Told),
+    samplers: Vec<Arc<Remote>>,
     orders: UnboundedReceiver<Order>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -306,8 +312,13 @@ fn run(
     };
     let (ending, status_line) = (Ending::default(), StatusLine::new(exporters, told));
     let around = Rc::new(Surroundings { resource, ending, status_line });
+    let service = around.resource.text("service.name").unwrap_or_default().to_owned();
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
+        for sampler in samplers {
+            let asking = strategies::follow(sampler, service.clone(), Rc::clone(&around));
+            tokio::task::spawn_local(asking);
+        }
         let pumps: Vec<_> = routes.into_iter().map(|route| pump(route, &around)).collect();
         for pump in &pumps {
             tokio::task::spawn_local(Rc::clone(pump).run());

@@ -15,6 +15,8 @@ mod start;
 mod survey;
 mod undecided;
 
+#[cfg(feature = "http")]
+pub(crate) use ext::add_integers;
 pub use ext::{SpanExt, Status};
 pub(crate) use local::{Current, Fate, current, depth, is_inside};
 

@@ -67,6 +67,7 @@ impl Service {
                 1
             }),
             metric_account: Arc::clone(&metrics),
+            samplers: Vec::new(),
         };
         let resource = Arc::new(Resource::new(resource));
         let exporting = Exporting::start(exporters, resource, sources);

@@ -41,6 +41,7 @@ impl Watch {
         }
     }
 
+    #[cfg_attr(not(feature = "grpc"), allow(unused_variables))]
     fn trailers(&mut self, trailers: &HeaderMap) {
         match self {
             Watch::Server(_) | Watch::Client(_) => {}

@@ -15,7 +15,7 @@ use super::route::{Marker, Route};
 use super::server::{Options, Trust};
 use crate::clock;
 use crate::propagate::{self, Propagators};
-use crate::span::SpanExt;
+use crate::span::{SpanExt, add_integers};
 use crate::subscriber::ACCESS_LOG;
 use crate::value::Value;
 
@@ -49,7 +49,7 @@ impl Exchange {
         let request_bytes = address::content_length(request.headers());
         let span = begin_span(options, request, method, scheme, version, route.as_ref());
         options.vitals.request(request.headers(), !span.is_disabled());
-        let marker = Marker::default();
+        let marker = Marker::new(route.is_none());
         request.extensions_mut().insert(marker.clone());
         options.metrics.active.add(1, Active { method, scheme });
         Exchange {
@@ -145,8 +145,14 @@ impl Exchange {
             error => error,
         };
         if self.status != 0 {
-            self.span.record("http.response.status_code", self.status);
-            self.span.record("http.response.body.size", self.response_bytes);
+            let status = i64::from(self.status);
+            let bytes = i64::try_from(self.response_bytes).unwrap_or(i64::MAX);
+            let known =
+                [("http.response.status_code", status), ("http.response.body.size", bytes)];
+            if !add_integers(&self.span, &known) {
+                self.span.record("http.response.status_code", status);
+                self.span.record("http.response.body.size", bytes);
+            }
         }
         match error {
             // A client that goes away is no failure of the server, nor is 4xx.
@@ -170,11 +176,7 @@ impl Exchange {
             version: self.version,
         };
         let metrics = &self.options.metrics;
-        metrics.duration.record(seconds, labels);
-        metrics.response_size.record(self.response_bytes as f64, labels);
-        if let Some(bytes) = self.request_bytes {
-            metrics.request_size.record(bytes as f64, labels);
-        }
+        metrics.record(seconds, self.response_bytes, self.request_bytes, labels);
         metrics.active.add(-1, Active { method: self.method, scheme: self.scheme });
         if let Some(service) = &self.options.service {
             let path = labels.route.unwrap_or("unmatched");

@@ -63,18 +63,23 @@ impl From<Arc<str>> for Route {
     }
 }
 
-/// Tells layers within that there is a span already, and learns the route from them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Marker(Arc<OnceLock<Route>>);
+/// Tells layers within that there is a span already, and learns the route from them if it is
+/// not known.
+#[derive(Clone, Debug)]
+pub(super) struct Marker(Option<Arc<OnceLock<Route>>>);
 
 impl Marker {
+    pub(super) fn new(learns: bool) -> Marker {
+        Marker(learns.then(Arc::default))
+    }
+
     pub(super) fn learn(&self, extensions: &Extensions) {
-        if let Some(route) = Route::of(extensions) {
-            let _ = self.0.set(route);
+        if let (Some(learnt), Some(route)) = (&self.0, Route::of(extensions)) {
+            let _ = learnt.set(route);
         }
     }
 
     pub(super) fn route(&self) -> Option<Route> {
-        self.0.get().cloned()
+        self.0.as_ref()?.get().cloned()
     }
 }

@@ -61,7 +61,8 @@ impl Parts {
         registry.configure(&settings.metrics);
         let accounts = [(); 3].map(|()| Arc::new(Account::default()));
         let resource = Arc::new(Resource::new(settings.resource.clone()));
-        let (spans, queues) = spans(&settings, &accounts);
+        let sampler = Arc::new(Sampler::new(&settings.traces.sampler));
+        let (spans, queues) = spans(&settings, &sampler, &accounts);
         let names = [builder.service_name(), resource.text("service.name").unwrap_or_default()];
         let logs = Arc::new(logs(&settings, &names, &spans, &queues, &accounts));
         let levels = Levels::new(&settings.traces.levels);
@@ -77,7 +78,7 @@ impl Parts {
             let (serving, unserved) = Serving::start(metrics, &registry, &resource);
             warnings.extend(unserved);
             Running {
-                exporting: exporting(&settings, &resource, queues, &registry, &accounts),
+                exporting: exporting(&settings, &resource, &sampler, queues, &registry, &accounts),
                 serving: Mutex::new(Some(serving)),
                 spans,
             }
@@ -219,7 +220,11 @@ fn quieten(settings: &mut Settings) {
 /// Queues of spans and of log records.
 type Queues = [Arc<Queue>; 2];
 
-fn spans(settings: &Settings, [traces, _, logs]: &[Arc<Account>; 3]) -> (Spans, Queues) {
+fn spans(
+    settings: &Settings,
+    sampler: &Arc<Sampler>,
+    [traces, _, logs]: &[Arc<Account>; 3],
+) -> (Spans, Queues) {
     let queue = |batch: &crate::config::BatchSettings, account: &Arc<Account>| {
         Arc::new(Queue::new(batch.clone(), Arc::clone(account)))
     };
@@ -229,7 +234,7 @@ fn spans(settings: &Settings, [traces, _, logs]: &[Arc<Account>; 3]) -> (Spans, 
         &settings.traces,
         &settings.baggage_attributes,
         settings.logs.follow_sampling,
-        Arc::new(Sampler::new(&settings.traces.sampler)),
+        Arc::clone(sampler),
         (Arc::clone(spans_out), Arc::clone(traces)),
         (Arc::clone(logs_out), Arc::clone(logs)),
     );
@@ -256,6 +261,7 @@ fn logs(
 fn exporting(
     settings: &Settings,
     resource: &Arc<Resource>,
+    sampler: &Sampler,
     [traces, logs]: Queues,
     registry: &Arc<Registry>,
     [_, metric_account, _]: &[Arc<Account>; 3],
@@ -267,6 +273,7 @@ fn exporting(
         logs,
         metrics: Box::new(move |w, now_ns| registry.write_otlp(w, &mut reader, now_ns)),
         metric_account: Arc::clone(metric_account),
+        samplers: sampler.remotes().to_vec(),
     };
     Exporting::start(Exporters::of(settings), Arc::clone(resource), sources)
 }

@@ -15,8 +15,6 @@ use super::{Decision, Node, Start};
 
 /// Operations of a strategy; the rest is sampled by its default.
 const OPERATIONS_MAX: usize = 2000;
-/// Bytes of an answer that are read.
-pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// A strategy that is asked for now and then. The exporter's thread does it: it gets
 /// [`Remote::url`] every [`Remote::interval`] and gives the answer to [`Remote::apply`].
@@ -33,11 +31,20 @@ impl Remote {
         Remote { endpoint: endpoint.to_owned(), interval, strategy }
     }
 
+    /// As it was configured, for people.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// Where the strategy for a service is.
     pub(crate) fn url(&self, service: &str) -> String {
-        let separator = if self.endpoint.contains('?') { '&' } else { '?' };
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let place = endpoint.split_once("://").map_or(endpoint, |(_, place)| place);
+        // Agents and collectors hand them out here, whatever is not said.
+        let path = if place.contains(['/', '?']) { "" } else { "/sampling" };
+        let separator = if place.contains('?') { '&' } else { '?' };
         let service = crate::propagate::percent_encoded(service);
-        format!("{}{separator}service={service}", self.endpoint)
+        format!("{endpoint}{path}{separator}service={service}")
     }
 
     /// How often to ask.

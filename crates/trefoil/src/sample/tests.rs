@@ -211,6 +211,14 @@ fn jaegers_strategies_replace_each_other_and_damage_changes_nothing() {
     });
     let remote = sampler.remotes()[0].clone();
     assert_eq!(remote.url("a b"), "http://localhost:5778/sampling?service=a%20b");
+    for (endpoint, url) in [
+        ("127.0.0.1:5778", "127.0.0.1:5778/sampling?service=x"),
+        ("http://host:5778/", "http://host:5778/sampling?service=x"),
+        ("http://host/api/sampling?a=b", "http://host/api/sampling?a=b&service=x"),
+    ] {
+        let remote = Remote::new(endpoint, std::time::Duration::ZERO, Node::AlwaysOn);
+        assert_eq!(remote.url("x"), url);
+    }
     let (high, low) = (0xf0_0000_0000_0000, 0x10_0000_0000_0000);
     let sampled = |name, random| decide(&sampler, name, None, random).sampled;
     assert!(!sampled("x", high));

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use tracing::Span;
 
-use super::encode::{SPAN_ATTRIBUTE, attribute_value};
+use super::encode::{SPAN_ATTRIBUTE, attribute_int, attribute_value};
 use super::local::Local;
 use super::open::{ERROR, OK, UNSET};
 use super::{Spans, open};
@@ -132,7 +132,35 @@ fn with<R>(span: &Span, work: impl FnOnce(&Spans, u64) -> R) -> Option<R> {
     .flatten()
 }
 
+/// Adds integers to a span as it ends, at less cost than `record`. False if it is none of
+/// ours, and nothing was added.
+pub(crate) fn add_integers(span: &Span, attributes: &[(&'static str, i64)]) -> bool {
+    with(span, |spans, id| spans.add_integers(id, attributes)).is_some()
+}
+
 impl Spans {
+    fn add_integers(&self, id: u64, attributes: &[(&'static str, i64)]) {
+        let limit = self.0.limits.attributes;
+        let untouched = self.with_open(id, |open| {
+            // Only what was added since the beginning could have one of the keys.
+            let untouched = open.attributes == open.attributes_at_start;
+            for (key, value) in attributes.iter().filter(|_| untouched) {
+                if open.attributes < limit {
+                    open.attributes += 1;
+                    attribute_int(&mut open.body, SPAN_ATTRIBUTE, key, *value);
+                } else {
+                    open.attributes_dropped += 1;
+                }
+            }
+            untouched
+        });
+        if untouched == Some(false) {
+            for (key, value) in attributes {
+                self.set_attribute(id, key, &Value::Int(*value));
+            }
+        }
+    }
+
     pub(crate) fn set_attribute(&self, id: u64, key: &str, value: &Value) {
         let mut buffers = Local::buffers();
         let limits = &self.0.limits;

@@ -54,6 +54,8 @@ pub(super) struct Open {
     /// Whether the status was set as such, not found among fields and events.
     pub(super) status_set: bool,
     pub(super) attributes: u32,
+    /// Those it began with.
+    pub(super) attributes_at_start: u32,
     pub(super) attributes_dropped: u32,
     pub(super) events: u32,
     pub(super) events_dropped: u32,

@@ -246,6 +246,7 @@ fn fill(
     open.status_set = false;
     open.fixed = false;
     open.attributes = new.found.attributes;
+    open.attributes_at_start = new.found.attributes;
     open.attributes_dropped = new.found.dropped;
     (open.events, open.events_dropped) = (0, 0);
     (open.links, open.links_dropped) = (0, 0);

@@ -12,6 +12,8 @@ mod http_server;
 mod logs;
 mod metric;
 #[allow(clippy::unwrap_used)]
+mod sampling;
+#[allow(clippy::unwrap_used)]
 mod sql;
 mod start;
 
