@@ -176,11 +176,22 @@ trait Fields {
     }
 }
 
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
 struct HeaderFields<'h>(&'h HeaderMap);
 
 impl Fields for HeaderFields<'_> {
     fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
-        for value in self.0.get_all(name) {
+        // Names that every request is asked for are not parsed each time.
+        let values = match name {
+            "traceparent" => self.0.get_all(&TRACEPARENT),
+            "tracestate" => self.0.get_all(&TRACESTATE),
+            "baggage" => self.0.get_all(&BAGGAGE),
+            other => self.0.get_all(other),
+        };
+        for value in values {
             // What is not text counts, so that a second field is not taken for the only one.
             take(value.to_str().unwrap_or_default());
         }

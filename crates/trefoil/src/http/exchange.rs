@@ -147,8 +147,7 @@ impl Exchange {
         if self.status != 0 {
             let status = i64::from(self.status);
             let bytes = i64::try_from(self.response_bytes).unwrap_or(i64::MAX);
-            let known =
-                [("http.response.status_code", status), ("http.response.body.size", bytes)];
+            let known = [("http.response.status_code", status), ("http.response.body.size", bytes)];
             if !add_integers(&self.span, &known) {
                 self.span.record("http.response.status_code", status);
                 self.span.record("http.response.body.size", bytes);

@@ -138,7 +138,8 @@ impl ServerMetrics {
         ];
         let others = others.into_iter().fold(0, |all, part| all << 16 | part);
         let key = hash(labels.route.unwrap_or_default(), others);
-        let is_it = |bound: &Bound| bound.others == others && bound.route.as_deref() == labels.route;
+        let is_it =
+            |bound: &Bound| bound.others == others && bound.route.as_deref() == labels.route;
         let known = self.bound.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(bound) = known.get(&key) {
             return is_it(bound).then(|| Arc::clone(bound));
