@@ -3,6 +3,10 @@
 //!
 //! `list` names the cases, `time CASE` measures one, `count CASE OPERATIONS` only runs it,
 //! for a counter of instructions around the process.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time itself is measured here, by processes that hold nothing"
+)]
 
 mod allocations;
 mod http;

@@ -20,8 +20,9 @@ pub(crate) fn run(name: &str, kind: &str, seconds: u64) {
         "trefoil" => {
             let telemetry = trefoil::Trefoil::builder("bench")
                 .otlp(&endpoint)
-                .logs_off()
-                .metrics_off()
+                .protocol(trefoil::OtlpProtocol::HttpProtobuf)
+                .variables([("OTEL_LOGS_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")])
+                .console(trefoil::Console::Off)
                 .install()
                 .expect("nothing else is installed");
             Box::new(move || {

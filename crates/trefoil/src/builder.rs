@@ -358,6 +358,13 @@ impl Builder {
         })
     }
 
+    /// Encodes and batches everything as for a receiver and then throws it away, for
+    /// measuring what telemetry costs.
+    #[must_use]
+    pub fn discard(self) -> Builder {
+        self.memory(&Memory { discards: true, ..Memory::default() }).console(Console::Off)
+    }
+
     /// Keeps what would have left, for a test.
     pub(crate) fn memory(self, memory: &Memory) -> Builder {
         let exporter = ExporterSettings::Memory(memory.clone());

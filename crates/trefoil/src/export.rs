@@ -60,6 +60,8 @@ const ANSWER_SLACK: Duration = Duration::from_millis(250);
 pub(crate) struct Memory {
     /// OTLP export requests in protobuf, as they would have left.
     pub(crate) requests: Arc<Mutex<Vec<Request>>>,
+    /// Whether they are thrown away instead.
+    pub(crate) discards: bool,
 }
 
 /// One request.

@@ -156,6 +156,7 @@ impl Target {
             Target::Collector(collector) => collector.attempt(prepared).await,
             Target::Agent(agent) => agent.attempt(prepared).await,
             Target::Stdout(stdout) => stdout.attempt(prepared),
+            Target::Memory(memory) if memory.discards => Ok(Accepted::default()),
             Target::Memory(memory) => {
                 let bodies = prepared.messages.iter().map(|message| message.to_vec());
                 let mut requests =
