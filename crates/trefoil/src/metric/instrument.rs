@@ -76,7 +76,7 @@ impl<L: LabelSet, S: Store> Instrument<L, S> {
     pub(super) fn fill(&self, register: impl FnOnce(&Registry, &Definition) -> Arc<Family<S>>) {
         let ready = self.ready(register);
         for state in 0..<L::Of<'static> as Labels>::STATES {
-            ready.family.series(StateLabels::<L>(state, PhantomData));
+            ready.family.series(StateLabels::<L>::new(state));
         }
     }
 }
@@ -105,7 +105,13 @@ impl<L: LabelSet, S: Store> fmt::Debug for Instrument<L, S> {
 }
 
 /// One of the countable combinations.
-struct StateLabels<L>(usize, PhantomData<fn(L)>);
+pub(super) struct StateLabels<L>(usize, PhantomData<fn(L)>);
+
+impl<L> StateLabels<L> {
+    pub(super) fn new(state: usize) -> Self {
+        StateLabels(state, PhantomData)
+    }
+}
 
 impl<L> Clone for StateLabels<L> {
     fn clone(&self) -> Self {

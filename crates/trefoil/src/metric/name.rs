@@ -125,6 +125,49 @@ fn per_word(unit: &str) -> String {
     }
 }
 
+/// What is against the customs of Prometheus's names, with what to do about it.
+///
+/// Source: "Metric and label naming" of prometheus.io.
+pub(super) fn problems(definition: &Definition, kind: Kind) -> Vec<String> {
+    let name = &*definition.name;
+    let mut problems = Vec::new();
+    // Names with dots are those of OpenTelemetry, which get `_total` on the way.
+    let is_dotted = name.contains('.');
+    match (kind, name.ends_with("_total")) {
+        (Kind::Counter, false) if !is_dotted => {
+            problems.push("a counter's name ends in _total: append it".to_owned());
+        }
+        (Kind::Gauge | Kind::UpDownCounter | Kind::Histogram, true) => {
+            problems.push("only a counter's name ends in _total: leave it out".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(other) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.".contains(*c))) {
+        problems.push(format!("{other:?} becomes an underscore: letters, digits, _ and . stay"));
+    }
+    if name.chars().any(|c| c.is_ascii_uppercase()) {
+        problems.push("capitals: write words in small letters, with underscores".to_owned());
+    }
+    for reserved in ["_count", "_sum", "_bucket", "_created"] {
+        if name.ends_with(reserved) {
+            problems.push(format!("{reserved} is what histograms append: choose another ending"));
+        }
+    }
+    let base = match &*definition.unit {
+        "ms" | "us" | "ns" | "min" | "h" | "d" => "s",
+        "KiBy" | "MiBy" | "GiBy" | "TiBy" | "kBy" | "KBy" | "MBy" | "GBy" | "TBy" | "bit" => "By",
+        "%" => "1",
+        _ => "",
+    };
+    if !base.is_empty() {
+        problems.push(format!("unit {:?}: measure in {base:?}", definition.unit));
+    }
+    if definition.description.trim().is_empty() {
+        problems.push("no description: say what it means".to_owned());
+    }
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +213,25 @@ mod tests {
             Gauge,
             ("milliseconds_of_something_seconds", "seconds"),
         );
+    }
+
+    #[test]
+    fn s12_names_against_custom_are_told() {
+        let check = |name: &'static str, unit: &'static str, kind: Kind, expect: &[&str]| {
+            let definition = Definition::declared(name, "D.", unit, ("", ""), Buckets::Default);
+            let problems = problems(&definition, kind);
+            assert_eq!(problems.len(), expect.len(), "{name}: {problems:?}");
+            for (problem, part) in problems.iter().zip(expect) {
+                assert!(problem.contains(part), "{name}: {problem}");
+            }
+        };
+        use Kind::*;
+        check("jobs_total", "", Counter, &[]);
+        check("http.server.requests", "{request}", Counter, &[]);
+        check("jobs", "", Counter, &["append it"]);
+        check("images_total", "", Gauge, &["leave it out"]);
+        check("jobDuration", "ms", Histogram, &["capitals", "measure in \"s\""]);
+        check("queue_count", "", Gauge, &["_count"]);
+        check("queue-length", "", Gauge, &["'-'"]);
     }
 }

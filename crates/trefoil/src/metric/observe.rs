@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::declare::Definition;
 use super::family::{Family, Kind};
-use super::instrument::{Instrument, Ready};
-use super::label::LabelSet;
+use super::instrument::{Instrument, Ready, StateLabels};
+use super::label::{LabelSet, Labels};
 use super::number::{Number, read, wire};
 use super::registry::Registry;
 use super::series::{Reading, Store};
@@ -68,6 +68,15 @@ impl<L: LabelSet, V: Number> Observer<'_, L, V> {
     /// The value now; of a counter, its total.
     pub fn set(&self, value: V, labels: L::Of<'_>) {
         self.ready.record(labels, (value, self.round));
+    }
+
+    /// Sets all combinations of labels that can be counted to zero, so that those not
+    /// mentioned after it are exported as zero instead of not at all.
+    pub fn fill(&self) {
+        for state in 0..<L::Of<'static> as Labels>::STATES {
+            let (series, _) = self.ready.family.series(StateLabels::<L>::new(state));
+            series.record((V::ZERO, self.round));
+        }
     }
 }
 

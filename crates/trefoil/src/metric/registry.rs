@@ -196,6 +196,20 @@ impl Registry {
         all
     }
 
+    /// Names, units and descriptions of metrics that are against the customs of Prometheus,
+    /// a line each, with what to do. For a test of the service that records them.
+    #[must_use]
+    pub fn check_names(&self) -> Vec<String> {
+        let families = self.families();
+        let problems = families.list.iter().flat_map(|family| {
+            let definition = family.definition();
+            let problems = super::name::problems(definition, family.kind());
+            let name = definition.name.clone();
+            problems.into_iter().map(move |problem| format!("{name}: {problem}"))
+        });
+        problems.collect()
+    }
+
     /// Measurements that went to overflow series, by the names of the metrics.
     pub(crate) fn overflowed(&self) -> Vec<(Cow<'static, str>, u64)> {
         let families = self.families();

@@ -297,10 +297,17 @@ fn known_states_can_be_shown_before_they_come() {
     let operations: Counter<VmOperation> = registry.metric("operations_total").counter();
     operations.fill();
     operations.inc(VmOperation { operation: Operation::ShutDown, status: Status::Unknown });
+    let machines = registry.metric("machines").observable::<VmOperation, u64>(Kind::Gauge);
+    machines.observe(|observer| {
+        observer.fill();
+        let labels = VmOperation { operation: Operation::Boot, status: Status::Failure };
+        observer.set(4, labels);
+    });
     let values = decode(&registry, &mut ReaderState::new(false), 1);
-    assert_eq!(values.len(), 12);
+    assert_eq!(values.len(), 24);
     assert_eq!(values["operations_total{operation=shut_down,status=n/a}"], 1.0);
-    assert_eq!(values.values().sum::<f64>(), 1.0);
+    assert_eq!(values["machines{operation=boot,status=failure}"], 4.0);
+    assert_eq!(values.values().sum::<f64>(), 5.0);
 }
 
 #[test]

@@ -72,6 +72,40 @@ fn the_steady_state_does_not_allocate() {
     }
 }
 
+crate::labels! {
+    struct Request<'a> { method: &'a str, status: u16, cached: bool }
+}
+
+/// Once a series is there and has its exemplar, measuring in it allocates nothing.
+#[test]
+fn metrics_of_known_series_do_not_allocate() {
+    use crate::metric::{AnyLabels, Counter, Gauge, Histogram, Registry};
+    let registry = Registry::new();
+    let requests: Counter<Request<'_>> = registry.metric("requests").counter();
+    let seconds: Histogram<Request<'_>> = registry.metric("seconds").unit("s").histogram();
+    let level: Gauge = registry.metric("level").gauge();
+    let any: Counter<AnyLabels> = registry.metric("any").counter();
+    let measure = |i: u64| {
+        let labels = Request { method: "GET", status: 200, cached: i.is_multiple_of(2) };
+        requests.inc(labels);
+        seconds.record(i as f64 * 0.01, labels);
+        level.set(i as f64, ());
+        any.add(1, &[("queue", "mail".into()), ("shard", (i as u32 % 4).into())]);
+    };
+    let count = || {
+        (0..1500).for_each(measure);
+        let before = ALLOCATIONS.get();
+        (0..1500).for_each(measure);
+        ALLOCATIONS.get() - before
+    };
+    assert_eq!(count(), 0, "outside of spans");
+    let rig = Rig::always_on();
+    rig.run(|| {
+        let _inside = info_span!("request").entered();
+        assert_eq!(count(), 0, "inside a span");
+    });
+}
+
 /// For `valgrind --tool=callgrind` and for a look; figures to publish come from
 /// `cargo xtask bench sdk`.
 #[test]
