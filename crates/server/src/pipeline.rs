@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::selfmon::Counters;
 use metrics::delta::Totals;
 use metrics::families::Families;
+use metrics::known::KnownSeries;
 use refusal::Refusals;
 pub(crate) use refusal::Rejected;
 
@@ -85,6 +86,7 @@ pub(crate) struct Pipeline {
     promote_scope: bool,
     totals: Totals,
     families: Families,
+    known: KnownSeries,
 }
 
 /// Data stamped this far ahead of our clock is kept, and counted as a sign of bad clocks.
@@ -101,6 +103,7 @@ impl Pipeline {
             promote_scope: config.promote_scope,
             totals: Totals::default(),
             families: Families::default(),
+            known: KnownSeries::new(config.memory_bytes),
         }
     }
 

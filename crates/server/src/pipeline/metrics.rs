@@ -5,11 +5,15 @@
 pub(crate) mod delta;
 mod exponential;
 pub(crate) mod families;
+pub(crate) mod known;
 mod name;
 mod series;
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 use trefoil_store::model::{Exemplar, Metadata, MetricKind, STALE_NAN, Sample, SampleValue};
-use trefoil_store::{Batch, Labels, ResourceIndex, ScopeIndex, SeriesIndex};
+use trefoil_store::{Batch, Labels, ResourceIndex, ScopeIndex, SeriesHandle, SeriesIndex};
 use trefoil_wire::otlp::metrics as wire;
 use trefoil_wire::protobuf::{Error, Repeated};
 
@@ -18,6 +22,8 @@ use super::refusal::ItemError;
 use super::{Intake, Pipeline};
 use delta::{Added, Step};
 use exponential::Exponential;
+use families::News;
+use known::{Key, KeyBytes};
 use name::Shape;
 use series::{Base, PointLabels};
 
@@ -32,7 +38,7 @@ pub(super) struct Effects {
     /// What was added to running totals; to be taken back if the batch is not stored.
     pub(super) added: Vec<Added>,
     /// What the batch says of families; to be remembered if it is stored.
-    pub(super) families: Vec<(String, Metadata)>,
+    pub(super) families: Vec<News>,
 }
 
 /// Puts the data points of a request into the batch.
@@ -59,7 +65,7 @@ pub(super) fn translate(
                 let scope = scope(scope_metrics.scope.as_ref(), scope_metrics.schema_url)?;
                 let base =
                     if pipeline.promote_scope { base.with_scope(&scope)? } else { base.clone() };
-                Ok(Place { resource: *resource, scope: intake.batch.scope(&scope), base })
+                Ok(Place::new(pipeline, &mut intake.batch, *resource, &scope, base))
             });
             for metric in scope_metrics.metrics {
                 match metric {
@@ -75,7 +81,7 @@ pub(super) fn translate(
             }
         }
         if let (Ok((resource, base)), Some(time_ms)) = (&home, latest_ms) {
-            target_info(&mut intake.batch, *resource, base, time_ms);
+            target_info(pipeline, intake, effects, (*resource, base), time_ms);
         }
     }
     Ok(())
@@ -86,6 +92,24 @@ struct Place {
     resource: ResourceIndex,
     scope: ScopeIndex,
     base: Base,
+    /// Of resource and scope.
+    key: Key,
+}
+
+impl Place {
+    fn new(
+        pipeline: &Pipeline,
+        batch: &mut Batch,
+        resource: ResourceIndex,
+        scope: &trefoil_store::model::Scope<'_>,
+        base: Base,
+    ) -> Place {
+        let scope = batch.scope(scope);
+        let mut bytes = KeyBytes::default();
+        bytes.push(batch.resource_bytes(resource));
+        bytes.push(batch.scope_bytes(scope));
+        Place { resource, scope, base, key: pipeline.known.key(bytes.bytes()) }
+    }
 }
 
 /// Takes one metric in, or refuses all of it.
@@ -103,8 +127,9 @@ fn take(
         Ok(place) => place,
         Err(error) => return intake.refusals.refuse(*error, count, metric.name),
     };
-    let name = String::new();
-    let mut family = Family { pipeline, place, metric, name, latest_ms, effects };
+    let (name, family, key, bytes) = (None, place.key, place.key, KeyBytes::default());
+    let mut family =
+        Family { pipeline, place, metric, name, family, key, bytes, latest_ms, effects };
     match family.translate(intake)? {
         Ok(()) => Ok(()),
         Err(error) => intake.refusals.refuse(error, count, metric.name),
@@ -126,15 +151,39 @@ fn points(data: &wire::Data<'_>) -> u64 {
 /// The resource attributes that are no labels of the series, as the labels of a series
 /// `target_info` with the value 1. Like Prometheus: only for a resource with an identity
 /// and something else to tell.
-fn target_info(batch: &mut Batch, resource: ResourceIndex, base: &Base, time_ms: i64) {
-    if let Some(labels) = base.target_info() {
-        let scope = batch.scope(&trefoil_store::model::Scope::default());
-        let series = batch.series(resource, scope, &labels);
+fn target_info(
+    pipeline: &Pipeline,
+    intake: &mut Intake<'_>,
+    effects: &mut Effects,
+    (resource, base): (ResourceIndex, &Base),
+    time_ms: i64,
+) {
+    let batch = &mut intake.batch;
+    let scope = batch.scope(&trefoil_store::model::Scope::default());
+    let mut bytes = KeyBytes::default();
+    bytes.push(b"target_info");
+    bytes.push(batch.resource_bytes(resource));
+    let key = pipeline.known.key(bytes.bytes());
+    let handles = match pipeline.known.get(key) {
+        Some(handles) => handles,
+        None => {
+            let Some(labels) = base.target_info() else { return };
+            let handles = Arc::from([pipeline.store.series_handle(labels)]);
+            pipeline.known.insert(key, Arc::clone(&handles));
+            handles
+        }
+    };
+    for handle in &*handles {
+        let series = batch.known_series(resource, scope, handle);
         let value = SampleValue::Float(1.0);
         batch.sample(series, &Sample { time_ms, start_ms: 0, value });
-        let help = "Target metadata".to_owned();
+    }
+    let metric = pipeline.known.key(b"target_info");
+    if !pipeline.families.knows(metric) {
+        let (name, help) = ("target_info".to_owned(), "Target metadata".to_owned());
         let metadata = Metadata { kind: MetricKind::Gauge, unit: String::new(), help };
-        batch.metadata("target_info", &metadata);
+        batch.metadata(&name, &metadata);
+        effects.families.push(News { metric, name, metadata });
     }
 }
 
@@ -158,8 +207,12 @@ struct Family<'f, 'a> {
     pipeline: &'f Pipeline,
     place: &'f Place,
     metric: &'f wire::Metric<'a>,
-    /// The translated name.
-    name: String,
+    /// The translated name, once it was asked for.
+    name: Option<String>,
+    /// Of the metric, wherever it comes from, and of it at this place.
+    family: Key,
+    key: Key,
+    bytes: KeyBytes,
     /// Latest time of any sample of the resource.
     latest_ms: &'f mut Option<i64>,
     effects: &'f mut Effects,
@@ -167,12 +220,16 @@ struct Family<'f, 'a> {
 
 /// What every kind of data point has.
 struct Common<'c> {
-    labels: PointLabels<'c>,
+    attributes: trefoil_wire::otlp::Attributes<'c>,
     time_ms: i64,
     start_ms: i64,
     /// There is no value: the series ended.
     is_stale: bool,
 }
+
+/// Makes the labels of all series of a point, given those that they have in common and
+/// the family's name.
+type Make<'m> = &'m mut dyn FnMut(&mut PointLabels<'_>, &str) -> Vec<Labels>;
 
 impl<'f, 'a> Family<'f, 'a> {
     /// Translates the metric. The inner error refuses all its points, the outer one the
@@ -220,13 +277,17 @@ impl<'f, 'a> Family<'f, 'a> {
                 self.each(intake, points, |family, intake, point| family.summary(intake, &point))?;
             }
         }
-        if intake.refusals.total() - before < total {
+        if intake.refusals.total() - before < total && !self.pipeline.families.knows(self.family) {
             let unit = metric.unit.to_owned();
             let metadata = Metadata { kind, unit, help: metric.description.to_owned() };
-            if self.pipeline.families.is_news(&self.name, &metadata) {
-                intake.batch.metadata(&self.name, &metadata);
-                self.effects.families.push((self.name.clone(), metadata));
+            let name = match self.name() {
+                Ok(name) => name.to_owned(),
+                Err(error) => return Ok(Err(error)),
+            };
+            if self.pipeline.families.is_news(&name, &metadata) {
+                intake.batch.metadata(&name, &metadata);
             }
+            self.effects.families.push(News { metric: self.family, name, metadata });
         }
         Ok(Ok(()))
     }
@@ -235,19 +296,38 @@ impl<'f, 'a> Family<'f, 'a> {
     fn prepare(&mut self) -> Result<MetricKind, ItemError> {
         check_name(self.metric.name)?;
         check_name(self.metric.unit)?;
-        let (shape, kind) = match &self.metric.data {
+        let (mark, kind) = match &self.metric.data {
             wire::Data::Empty => return Err(ItemError::Rule("no_data")),
-            wire::Data::Gauge(_) => (Shape::Gauge, MetricKind::Gauge),
-            wire::Data::Sum(sum) if sum.is_monotonic => (Shape::Counter, MetricKind::Counter),
-            wire::Data::Sum(_) => (Shape::Other, MetricKind::Gauge),
-            wire::Data::Histogram(_) | wire::Data::ExponentialHistogram(_) => {
-                (Shape::Other, MetricKind::Histogram)
-            }
-            wire::Data::Summary(_) => (Shape::Other, MetricKind::Summary),
+            wire::Data::Gauge(_) => (b"g", MetricKind::Gauge),
+            wire::Data::Sum(sum) if sum.is_monotonic => (b"c", MetricKind::Counter),
+            wire::Data::Sum(_) => (b"u", MetricKind::Gauge),
+            wire::Data::Histogram(_) => (b"h", MetricKind::Histogram),
+            wire::Data::ExponentialHistogram(_) => (b"e", MetricKind::Histogram),
+            wire::Data::Summary(_) => (b"s", MetricKind::Summary),
         };
-        let name = name::translate(self.metric.name, self.metric.unit, shape);
-        self.name = name.ok_or(ItemError::Rule("empty_name"))?;
+        self.bytes.push(mark);
+        for text in [self.metric.name, self.metric.unit, self.metric.description] {
+            self.bytes.push(text.as_bytes());
+        }
+        self.family = self.pipeline.known.key(self.bytes.bytes());
+        self.bytes.clear();
+        self.bytes.push_key(self.place.key);
+        self.bytes.push_key(self.family);
+        self.key = self.pipeline.known.key(self.bytes.bytes());
         Ok(kind)
+    }
+
+    /// The translated name.
+    fn name(&mut self) -> Result<&str, ItemError> {
+        if self.name.is_none() {
+            let shape = match &self.metric.data {
+                wire::Data::Gauge(_) => Shape::Gauge,
+                wire::Data::Sum(sum) if sum.is_monotonic => Shape::Counter,
+                _ => Shape::Other,
+            };
+            self.name = name::translate(self.metric.name, self.metric.unit, shape);
+        }
+        self.name.as_deref().ok_or(ItemError::Rule("empty_name"))
     }
 
     /// Runs `translate` on each point; a refused one keeps the others.
@@ -275,40 +355,73 @@ impl<'f, 'a> Family<'f, 'a> {
         attributes: trefoil_wire::otlp::Attributes<'c>,
         (start_ns, time_ns): (u64, u64),
         flags: u32,
-    ) -> Result<Common<'c>, ItemError>
-    where
-        'f: 'c,
-    {
-        let place: &'f Place = self.place;
+    ) -> Result<Common<'c>, ItemError> {
         let time_ms = intake.check_time(time_ns, self.pipeline.retention.metrics)? / 1_000_000;
         Ok(Common {
-            labels: place.base.with_attributes(attributes)?,
+            attributes,
             time_ms,
             start_ms: i64::try_from(start_ns / 1_000_000).unwrap_or(0),
             is_stale: flags & wire::NO_RECORDED_VALUE != 0,
         })
     }
 
-    /// Adds a sample to the series with these labels.
+    /// The series of a point. `more` adds to the key what they depend on besides the
+    /// attributes; `make` is only called if they were not seen before.
+    fn series(
+        &mut self,
+        common: &Common<'_>,
+        more: impl FnOnce(&mut KeyBytes),
+        make: Make<'_>,
+    ) -> Result<Arc<[SeriesHandle]>, ItemError> {
+        self.bytes.clear();
+        self.bytes.push_key(self.key);
+        self.bytes.push_messages(&common.attributes);
+        more(&mut self.bytes);
+        let pipeline = self.pipeline;
+        let known = &pipeline.known;
+        let key = known.key(self.bytes.bytes());
+        if let Some(handles) = known.get(key) {
+            return Ok(handles);
+        }
+        let place = self.place;
+        let mut labels = place.base.with_attributes(common.attributes)?;
+        let name = self.name()?;
+        let all = make(&mut labels, name);
+        let handle = |labels| pipeline.store.series_handle(labels);
+        let handles: Arc<[SeriesHandle]> = all.into_iter().map(handle).collect();
+        known.insert(key, Arc::clone(&handles));
+        Ok(handles)
+    }
+
+    /// The one series of a point that has no more.
+    fn only_series(&mut self, common: &Common<'_>) -> Result<SeriesHandle, ItemError> {
+        let handles = self.series(common, |_| (), &mut |labels, name| {
+            labels.set("__name__", name.to_owned());
+            vec![labels.build()]
+        })?;
+        handles.first().cloned().ok_or(ItemError::Rule("empty_name"))
+    }
+
+    /// Adds a sample to a series.
     fn put(
         &mut self,
         batch: &mut Batch,
         common: &Common<'_>,
-        labels: &Labels,
+        series: &SeriesHandle,
         value: f64,
     ) -> SeriesIndex {
         let value = if common.is_stale { STALE_NAN } else { value };
-        self.put_value(batch, common, labels, SampleValue::Float(value))
+        self.put_value(batch, common, series, SampleValue::Float(value))
     }
 
     fn put_value(
         &mut self,
         batch: &mut Batch,
         common: &Common<'_>,
-        labels: &Labels,
+        series: &SeriesHandle,
         value: SampleValue,
     ) -> SeriesIndex {
-        let series = batch.series(self.place.resource, self.place.scope, labels);
+        let series = batch.known_series(self.place.resource, self.place.scope, series);
         let (time_ms, start_ms) = (common.time_ms, common.start_ms);
         batch.sample(series, &Sample { time_ms, start_ms, value });
         *self.latest_ms = Some(self.latest_ms.map_or(time_ms, |latest| latest.max(time_ms)));
@@ -329,14 +442,13 @@ impl<'f, 'a> Family<'f, 'a> {
             None => return Err(ItemError::Rule("no_value")),
         };
         let exemplars = exemplars(point.exemplars)?;
-        common.labels.set("__name__", self.name.clone());
-        let labels = common.labels.build();
+        let handle = self.only_series(&common)?;
         if temporality == Temporality::Delta && !common.is_stale {
             let mut values = [value];
-            self.add_to_total(&labels, &mut common, 0, &mut values)?;
+            self.add_to_total(handle.labels(), &mut common, 0, &mut values)?;
             value = values[0];
         }
-        let series = self.put(&mut intake.batch, &common, &labels, value);
+        let series = self.put(&mut intake.batch, &common, &handle, value);
         for exemplar in &exemplars {
             intake.batch.exemplar(series, exemplar);
         }
@@ -382,50 +494,66 @@ impl<'f, 'a> Family<'f, 'a> {
             return Err(ItemError::Rule("bucket_mismatch"));
         }
         let exemplars = exemplars(point.exemplars)?;
+        let has_sum = point.sum.is_some();
+        let handles = self.histogram_series(&common, point, &bounds)?;
+        // The last stands for all of them in the totals.
+        let Some((key, handles)) = handles.split_last() else { return Ok(()) };
         if temporality == Temporality::Delta && !common.is_stale {
-            common.labels.set("__name__", self.name.clone());
-            let key = common.labels.build();
-            let layout = layout(&bounds, point.sum.is_some());
-            self.add_to_total(&key, &mut common, layout, &mut values)?;
+            let layout = layout(&bounds, has_sum);
+            self.add_to_total(key.labels(), &mut common, layout, &mut values)?;
         }
-        let series = self.buckets(&mut intake.batch, &mut common, &bounds, &values);
+        let mut series = Vec::with_capacity(handles.len());
+        let mut cumulated = 0.0;
+        for (at, handle) in handles.iter().enumerate() {
+            let value = match at.cmp(&bounds.len()) {
+                Ordering::Less => {
+                    cumulated += values.get(2 + at).copied().unwrap_or(0.0);
+                    cumulated
+                }
+                // +Inf, then the count, then the sum.
+                _ if at < bounds.len() + 2 => values[0],
+                _ => values[1],
+            };
+            series.push(self.put(&mut intake.batch, &common, handle, value));
+        }
         for exemplar in &exemplars {
             let at = bounds.partition_point(|bound| *bound < exemplar.value);
             intake.batch.exemplar(series[at], exemplar);
         }
-        common.labels.set("__name__", format!("{}_count", self.name));
-        let labels = common.labels.build();
-        self.put(&mut intake.batch, &common, &labels, values[0]);
-        if point.sum.is_some() {
-            common.labels.set("__name__", format!("{}_sum", self.name));
-            let labels = common.labels.build();
-            self.put(&mut intake.batch, &common, &labels, values[1]);
-        }
         Ok(())
     }
 
-    /// The `_bucket` series, the last of them `+Inf`.
-    fn buckets(
+    /// The `_bucket` series, the last of them `+Inf`, `_count`, `_sum` if there is one; and
+    /// last one that is not stored, of the family's own name.
+    fn histogram_series(
         &mut self,
-        batch: &mut Batch,
-        common: &mut Common<'_>,
+        common: &Common<'_>,
+        point: &wire::HistogramPoint<'_>,
         bounds: &[f64],
-        values: &[f64],
-    ) -> Vec<SeriesIndex> {
-        common.labels.set("__name__", format!("{}_bucket", self.name));
-        let mut series = Vec::with_capacity(bounds.len() + 1);
-        let mut cumulated = 0.0;
-        for (i, bound) in bounds.iter().enumerate() {
-            cumulated += values.get(2 + i).copied().unwrap_or(0.0);
-            common.labels.set("le", shortest(*bound));
-            let labels = common.labels.build();
-            series.push(self.put(batch, common, &labels, cumulated));
-        }
-        common.labels.set("le", "+Inf");
-        let labels = common.labels.build();
-        series.push(self.put(batch, common, &labels, values[0]));
-        common.labels.set("le", "");
-        series
+    ) -> Result<Arc<[SeriesHandle]>, ItemError> {
+        let has_sum = point.sum.is_some();
+        let more = |key: &mut KeyBytes| {
+            key.push_numbers(&point.explicit_bounds);
+            key.push(&[u8::from(has_sum)]);
+        };
+        self.series(common, more, &mut |labels, name| {
+            let mut all = Vec::with_capacity(bounds.len() + 4);
+            labels.set("__name__", format!("{name}_bucket"));
+            for bound in bounds {
+                labels.set("le", shortest(*bound));
+                all.push(labels.build());
+            }
+            labels.set("le", "+Inf");
+            all.push(labels.build());
+            labels.set("le", "");
+            for (suffix, is) in [("_count", true), ("_sum", has_sum), ("", true)] {
+                if is {
+                    labels.set("__name__", format!("{name}{suffix}"));
+                    all.push(labels.build());
+                }
+            }
+            all
+        })
     }
 
     /// An exponential histogram: samples of a native histogram.
@@ -437,10 +565,9 @@ impl<'f, 'a> Family<'f, 'a> {
     ) -> Result<(), ItemError> {
         let times = (point.start_time_unix_nano, point.time_unix_nano);
         let mut common = self.common(intake, point.attributes, times, point.flags)?;
-        common.labels.set("__name__", self.name.clone());
-        let labels = common.labels.build();
+        let handle = self.only_series(&common)?;
         if common.is_stale {
-            self.put(&mut intake.batch, &common, &labels, STALE_NAN);
+            self.put(&mut intake.batch, &common, &handle, STALE_NAN);
             return Ok(());
         }
         let exemplars = exemplars(point.exemplars)?;
@@ -450,13 +577,13 @@ impl<'f, 'a> Family<'f, 'a> {
             let (start_ms, added) = self
                 .pipeline
                 .totals
-                .add_exponential(&labels, step, &mut histogram)
+                .add_exponential(handle.labels(), step, &mut histogram)
                 .map_err(delta::Refused::reason)?;
             common.start_ms = start_ms;
             self.effects.added.push(added);
         }
         let value = SampleValue::Histogram(Box::new(histogram.to_native()));
-        let series = self.put_value(&mut intake.batch, &common, &labels, value);
+        let series = self.put_value(&mut intake.batch, &common, &handle, value);
         for exemplar in &exemplars {
             intake.batch.exemplar(series, exemplar);
         }
@@ -470,21 +597,33 @@ impl<'f, 'a> Family<'f, 'a> {
         point: &wire::SummaryPoint<'_>,
     ) -> Result<(), ItemError> {
         let times = (point.start_time_unix_nano, point.time_unix_nano);
-        let mut common = self.common(intake, point.attributes, times, point.flags)?;
+        let common = self.common(intake, point.attributes, times, point.flags)?;
         if point.quantile_values.len() > BUCKETS_MAX {
             return Err(ItemError::Rule("too_many_buckets"));
         }
         let quantiles: Vec<_> = point.quantile_values.iter().collect::<Result<_, _>>()?;
-        for (suffix, value) in [("_count", point.count as f64), ("_sum", point.sum)] {
-            common.labels.set("__name__", format!("{}{suffix}", self.name));
-            let labels = common.labels.build();
-            self.put(&mut intake.batch, &common, &labels, value);
-        }
-        common.labels.set("__name__", self.name.clone());
-        for at in quantiles {
-            common.labels.set("quantile", shortest(at.quantile));
-            let labels = common.labels.build();
-            self.put(&mut intake.batch, &common, &labels, at.value);
+        let more = |key: &mut KeyBytes| {
+            for at in &quantiles {
+                key.push(&at.quantile.to_bits().to_le_bytes());
+            }
+        };
+        let handles = self.series(&common, more, &mut |labels, name| {
+            let mut all = Vec::with_capacity(quantiles.len() + 2);
+            for suffix in ["_count", "_sum"] {
+                labels.set("__name__", format!("{name}{suffix}"));
+                all.push(labels.build());
+            }
+            labels.set("__name__", name.to_owned());
+            for at in &quantiles {
+                labels.set("quantile", shortest(at.quantile));
+                all.push(labels.build());
+            }
+            all
+        })?;
+        let values = [point.count as f64, point.sum].into_iter();
+        let values = values.chain(quantiles.iter().map(|at| at.value));
+        for (handle, value) in handles.iter().zip(values) {
+            self.put(&mut intake.batch, &common, handle, value);
         }
         Ok(())
     }

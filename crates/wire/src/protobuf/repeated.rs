@@ -36,6 +36,25 @@ impl<'a> Range<'a> {
         }
         Ok(None)
     }
+
+    /// The bytes of each occurrence, not looked into. An error ends it with bytes that no
+    /// other field has.
+    fn each_bytes(mut self, mut each: impl FnMut(&[u8])) {
+        loop {
+            match self.next() {
+                Ok(Some(field)) => match (field.delimited(), field.number_bits()) {
+                    (Ok(bytes), _) => each(bytes.rest()),
+                    (Err(_), Some((_, bits))) => each(&bits.to_le_bytes()),
+                    (Err(_), None) => each(b"\xff"),
+                },
+                Ok(None) => break,
+                Err(error) => {
+                    each(format!("{error:?}").as_bytes());
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// The messages of a repeated field, decoded as they are iterated.
@@ -87,6 +106,12 @@ impl<'a, T: Decode<'a>> Repeated<'a, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.range.count == 0
+    }
+
+    /// Calls `each` with the undecoded bytes of every message: whoever has seen the same
+    /// bytes before need not decode them again.
+    pub fn each_bytes(&self, each: impl FnMut(&[u8])) {
+        self.range.each_bytes(each);
     }
 
     /// Decodes one after the other.
@@ -258,6 +283,11 @@ impl<'a, T: Scalar> Scalars<'a, T> {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         self.range.count == 0
+    }
+
+    /// Calls `each` with the undecoded bytes of every occurrence of the field.
+    pub fn each_bytes(&self, each: impl FnMut(&[u8])) {
+        self.range.each_bytes(each);
     }
 
     /// Decodes one after the other.
