@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::part::logs::LogBlock;
+use crate::part::logs::{LogAttributes, LogBlock, LogBodies, LogIds};
 use crate::part::metrics::SeriesBlock;
 use crate::part::spans::{SpanAttributes, SpanBlock, SpanDetails, TracePage};
 
@@ -16,6 +16,9 @@ pub(crate) enum Cached {
     Series(Arc<SeriesBlock>),
     Bytes(Arc<Vec<u8>>),
     Log(Arc<LogBlock>),
+    LogBodies(Arc<LogBodies>),
+    LogAttributes(Arc<LogAttributes>),
+    LogIds(Arc<LogIds>),
     Span(Arc<SpanBlock>),
     SpanAttributes(Arc<SpanAttributes>),
     SpanDetails(Arc<SpanDetails>),
@@ -28,6 +31,9 @@ impl Cached {
             Cached::Series(block) => block.byte_len(),
             Cached::Bytes(bytes) => bytes.len(),
             Cached::Log(block) => block.byte_len(),
+            Cached::LogBodies(bodies) => bodies.byte_len(),
+            Cached::LogAttributes(attributes) => attributes.byte_len(),
+            Cached::LogIds(ids) => ids.byte_len(),
             Cached::Span(block) => block.byte_len(),
             Cached::SpanAttributes(attributes) => attributes.byte_len(),
             Cached::SpanDetails(details) => details.byte_len(),

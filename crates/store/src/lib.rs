@@ -49,7 +49,9 @@ pub use known::SeriesHandle;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
-pub use snapshot::{LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, TimeRange};
+pub use snapshot::{
+    LogScan, LogTimes, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, Taken, TimeRange,
+};
 pub use stats::{Copied, Deleted, Share, SignalStats, Stats, Usage, Verified};
 pub use store::{Store, restore};
 pub use tally::Tally;

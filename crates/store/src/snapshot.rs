@@ -128,6 +128,26 @@ pub struct LogScan<'a> {
     pub order: Order,
 }
 
+/// When the records of a group were written, in Unix nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub enum LogTimes<'a> {
+    /// Those of all that have in common what is shown of one.
+    All(&'a [i64]),
+    /// That of the record shown, which is whole.
+    One(i64),
+}
+
+/// What became of a group that was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken; the next one.
+    Yes,
+    /// What is shown does not do: hand out its records one by one.
+    WantsRows,
+    /// No more.
+    Stop,
+}
+
 /// Which spans to hand out.
 #[derive(Clone, Debug)]
 pub struct SpanScan<'a> {
@@ -286,6 +306,24 @@ impl Snapshot {
         visit: &mut dyn FnMut(&StoredLog<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         logs::scan(self, scan, tally, visit)
+    }
+
+    /// Hands matching log records out in groups, in no order: one record without body and
+    /// ids stands for all that differ from it in nothing but time, body, ids, flags, event
+    /// name, observed time, and attributes whose key is not wanted. Nothing is put together
+    /// for the others, and what is not asked for is not read. Records of the head come one
+    /// by one.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn log_groups(
+        &self,
+        scan: &LogScan<'_>,
+        wanted_key: &dyn Fn(&str) -> bool,
+        tally: &Tally,
+        visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
+    ) -> Result<()> {
+        logs::groups(self, scan, wanted_key, tally, visit)
     }
 
     /// Log records that carry a trace id (and span id, if given), oldest first.

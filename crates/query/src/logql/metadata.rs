@@ -181,8 +181,26 @@ fn is_named(key: &str, name: &str) -> bool {
     }
 }
 
+/// Whether an attribute of this key may have to do with the label of this name.
+pub(crate) fn may_show(key: &str, name: &str) -> bool {
+    let of = |name: &str| {
+        let key = sanitize(key);
+        // A map's members become labels that begin with its key.
+        key == name || name.strip_prefix(&*key).is_some_and(|rest| rest.starts_with('_'))
+    };
+    of(name)
+        || name.strip_suffix("_extracted").is_some_and(of)
+        || (name == "detected_level" && level::rank(key).is_some())
+}
+
 /// The level Loki would have detected: an explicit label, the severity, the line.
 pub(crate) fn detected_level(log: &StoredLog<'_>) -> &'static str {
+    let known = known_level(log).or_else(|| level::from_line(&line(&log.record)));
+    known.unwrap_or("unknown")
+}
+
+/// The level as far as it does not take the line to know it.
+pub(crate) fn known_level(log: &StoredLog<'_>) -> Option<&'static str> {
     let record = &log.record;
     let mut best: Option<(usize, &'static str)> = None;
     let mut consider = |rank: usize, text: &str| {
@@ -205,8 +223,6 @@ pub(crate) fn detected_level(log: &StoredLog<'_>) -> &'static str {
     best.map(|(_, level)| level)
         .or_else(|| level::from_severity(record.severity))
         .or_else(|| level::from_word(&record.severity_text))
-        .or_else(|| level::from_line(&line(record)))
-        .unwrap_or("unknown")
 }
 
 fn attributes<'r>(list: &'r [Attribute<'_>], sink: &mut dyn FnMut(Cow<'r, str>, Cow<'r, str>)) {

@@ -89,6 +89,11 @@ impl Pipeline {
         Ok(Pipeline { stages, pushed, unwrap, needed, now_ns })
     }
 
+    /// Whether all that it does is done by the store already.
+    pub(crate) fn only_filters_stored_lines(&self) -> bool {
+        self.stages.is_empty()
+    }
+
     /// Runs the stages; false if the row is filtered out.
     pub(crate) fn keeps(&self, row: &mut Row<'_>) -> bool {
         self.stages.iter().all(|stage| match stage {

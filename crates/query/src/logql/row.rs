@@ -40,6 +40,14 @@ impl Needed {
         }
     }
 
+    /// The names, unless all are needed.
+    pub(crate) fn names(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Needed::All => None,
+            Needed::Names(names) => Some(names),
+        }
+    }
+
     /// Whether no label is needed at all.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Needed::Names(names) if names.is_empty())

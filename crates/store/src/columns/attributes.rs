@@ -2,6 +2,7 @@
 //! of columns it has a value in. Rows of one kind share that list, so it is kept once.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::{ROWS_MAX, Strings, StringsWriter, ints, put_ints};
 use crate::bytes::{Reader, put_bytes, put_varint, unzigzag, zigzag};
@@ -79,6 +80,11 @@ impl AttributesWriter {
                 self.strings[column].push(&self.scratch);
             }
         }
+    }
+
+    /// Keys of all columns; one may occur with several types.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.columns.iter().filter_map(|column| column.get(1..))
     }
 
     /// Roughly the bytes collected.
@@ -206,6 +212,42 @@ impl Attributes {
             Some(*known.get_or_insert_with(|| test(&values.value(block, cell))))
         })
         .collect()
+    }
+
+    /// Keys of all columns; one may occur with several types.
+    pub(crate) fn keys<'a>(&'a self, block: &'a [u8]) -> impl Iterator<Item = &'a str> {
+        self.columns.iter().map(|column| text(block, column.key))
+    }
+
+    /// For each row a number that is the same for rows whose attributes with wanted keys
+    /// are the same (and may be another for some that are).
+    pub(crate) fn codes(&self, block: &[u8], wanted: &dyn Fn(&str) -> bool) -> Vec<u64> {
+        let is_wanted: Vec<bool> = self.keys(block).map(wanted).collect();
+        let mut known: HashMap<(u64, u32, u64), u64> = HashMap::new();
+        (0..self.row_shapes.len())
+            .map(|row| {
+                let first = self.row_cells.get(row).map_or(0, |&c| c as usize);
+                let shape = self.shapes.get(self.row_shapes[row] as usize);
+                let columns = shape.map_or(&[][..], Vec::as_slice).iter();
+                let cells = self.cells.get(first..).unwrap_or(&[]);
+                let mut code = 0;
+                for (&at, &cell) in columns.zip(cells) {
+                    let column = self.columns.get(at as usize);
+                    let (Some(column), Some(true)) = (column, is_wanted.get(at as usize)) else {
+                        continue;
+                    };
+                    let value = match &column.values {
+                        Values::Strings(strings) => strings.code(cell as usize) as u64,
+                        Values::Numbers(numbers) => {
+                            numbers.get(cell as usize).copied().unwrap_or(0)
+                        }
+                    };
+                    let next = known.len() as u64 + 1;
+                    code = *known.entry((code, at, value)).or_insert(next);
+                }
+                code
+            })
+            .collect()
     }
 
     fn cells_of(&self, row: usize) -> impl Iterator<Item = (&Column, usize)> {

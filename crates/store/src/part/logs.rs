@@ -1,6 +1,9 @@
 //! Parts of log records, sorted by stream, then time.
+//!
+//! A block is kept in four pieces that are read on their own: what most questions ask for,
+//! bodies, attributes, ids.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,16 +11,16 @@ use super::tables::{Owner, Owners, OwnersWriter};
 use super::trace_index::{TraceIndex, TraceIndexWriter};
 use super::{BlockRef, PartFile, PartWriter};
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
-use crate::columns::{
-    Attributes, AttributesWriter, ROWS_MAX, Strings, StringsWriter, fixed, ints, put_fixed,
-    put_ints, put_signed_ints, signed_ints,
-};
 use crate::error::Result;
 use crate::head::clamp_time;
 use crate::labels::Labels;
-use crate::model::{LogRecord, StoredLog, TraceId, Value};
-use crate::row;
+use crate::model::{LogRecord, StoredLog};
 use crate::vfs::Vfs;
+
+mod block;
+
+use block::BlockWriter;
+pub(crate) use block::{LogAttributes, LogBlock, LogBodies, LogIds};
 
 /// A block is closed at this many rows or bytes, whichever comes first: enough for zstd
 /// to find what repeats (half as many cost 3 % more), little enough to read for one line,
@@ -50,6 +53,8 @@ struct StreamStats {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogBlockInfo {
     pub(crate) block: BlockRef,
+    /// `None` in version 1, whose blocks have everything in one.
+    pub(crate) more: Option<LogPieces>,
     pub(crate) rows: u32,
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
@@ -57,27 +62,12 @@ pub(crate) struct LogBlockInfo {
     pub(crate) streams: (u32, u32),
 }
 
-#[derive(Debug, Default)]
-struct BlockWriter {
-    streams: Vec<u64>,
-    resources: Vec<u64>,
-    scopes: Vec<u64>,
-    times: Vec<u64>,
-    observed: Vec<u64>,
-    observed_after: Vec<i64>,
-    severities: Vec<u64>,
-    severity_texts: StringsWriter,
-    body_kinds: Vec<u64>,
-    bodies: StringsWriter,
-    attributes: AttributesWriter,
-    dropped: Vec<u64>,
-    flags: Vec<u64>,
-    trace_ids: Vec<TraceId>,
-    span_ids: Vec<[u8; 8]>,
-    event_names: StringsWriter,
-    scratch: Vec<u8>,
-    /// Of bodies and the other texts.
-    text_bytes: usize,
+/// Where the other pieces of a block are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogPieces {
+    pub(crate) bodies: BlockRef,
+    pub(crate) attributes: BlockRef,
+    pub(crate) ids: BlockRef,
 }
 
 impl LogsWriter {
@@ -117,7 +107,7 @@ impl LogsWriter {
         self.rows += 1;
         self.traces.push(record.trace_id, self.blocks.len() as u32);
         self.block.push(index, self.owners.insert(owner), record);
-        if self.block.times.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
+        if self.block.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
             self.end_block()?;
         }
         Ok(())
@@ -128,12 +118,18 @@ impl LogsWriter {
         let (Some(&first), Some(&last)) = (block.streams.first(), block.streams.last()) else {
             return Ok(());
         };
-        let times = || block.times.iter().map(|&t| clamp_time(t));
+        let (min_ns, max_ns) = block.bounds();
+        let pieces = block.finish();
         self.blocks.push(LogBlockInfo {
-            block: self.part.block(&block.finish())?,
-            rows: block.times.len() as u32,
-            min_ns: times().min().unwrap_or(0),
-            max_ns: times().max().unwrap_or(0),
+            block: self.part.block(&pieces.core)?,
+            more: Some(LogPieces {
+                bodies: self.part.block(&pieces.bodies)?,
+                attributes: self.part.block(&pieces.attributes)?,
+                ids: self.part.raw_block(&pieces.ids)?,
+            }),
+            rows: block.len() as u32,
+            min_ns,
+            max_ns,
             streams: (first as u32, last as u32),
         });
         Ok(())
@@ -154,6 +150,11 @@ impl LogsWriter {
         put_varint(&mut footer, self.blocks.len() as u64);
         for info in &self.blocks {
             info.block.put(&mut footer);
+            if let Some(more) = &info.more {
+                more.bodies.put(&mut footer);
+                more.attributes.put(&mut footer);
+                more.ids.put(&mut footer);
+            }
             put_varint(&mut footer, u64::from(info.rows));
             put_signed(&mut footer, info.min_ns);
             put_signed(&mut footer, info.max_ns);
@@ -162,68 +163,6 @@ impl LogsWriter {
         }
         self.traces.finish(&mut self.part, &mut footer)?;
         self.part.finish(&footer)
-    }
-}
-
-impl BlockWriter {
-    fn push(&mut self, stream: u64, (resource, scope): (u32, u32), record: &LogRecord<'_>) {
-        self.streams.push(stream);
-        self.resources.push(u64::from(resource));
-        self.scopes.push(u64::from(scope));
-        self.times.push(record.time_ns);
-        self.observed.push(u64::from(record.observed_ns != 0));
-        if record.observed_ns != 0 {
-            self.observed_after.push(record.observed_ns.wrapping_sub(record.time_ns) as i64);
-        }
-        self.severities.push(u64::from(record.severity));
-        self.severity_texts.push(record.severity_text.as_bytes());
-        match &record.body {
-            Value::Str(text) => {
-                self.body_kinds.push(0);
-                self.bodies.push(text.as_bytes());
-                self.text_bytes += text.len();
-            }
-            other => {
-                self.scratch.clear();
-                // Whoever wrote the row once kept to the depth.
-                let _ = row::put_value(&mut self.scratch, other, 0);
-                self.body_kinds.push(1);
-                self.bodies.push(&self.scratch);
-                self.text_bytes += self.scratch.len();
-            }
-        }
-        self.attributes.push(&record.attributes);
-        self.dropped.push(u64::from(record.dropped_attributes));
-        self.flags.push(u64::from(record.flags));
-        self.trace_ids.push(record.trace_id);
-        self.span_ids.push(record.span_id);
-        self.event_names.push(record.event_name.as_bytes());
-        self.text_bytes += record.severity_text.len() + record.event_name.len();
-    }
-
-    /// Roughly the bytes collected.
-    fn byte_len(&self) -> usize {
-        self.times.len() * 48 + self.text_bytes + self.attributes.byte_len()
-    }
-
-    fn finish(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.byte_len());
-        put_varint(&mut out, self.times.len() as u64);
-        for column in [&self.streams, &self.resources, &self.scopes, &self.times, &self.observed] {
-            put_ints(&mut out, column);
-        }
-        put_signed_ints(&mut out, &self.observed_after);
-        put_ints(&mut out, &self.severities);
-        self.severity_texts.finish(&mut out);
-        put_ints(&mut out, &self.body_kinds);
-        self.bodies.finish(&mut out);
-        self.attributes.finish(&mut out);
-        put_ints(&mut out, &self.dropped);
-        put_ints(&mut out, &self.flags);
-        put_fixed(&mut out, &self.trace_ids);
-        put_fixed(&mut out, &self.span_ids);
-        self.event_names.finish(&mut out);
-        out
     }
 }
 
@@ -249,7 +188,7 @@ pub(crate) struct PartStream {
 impl LogsPart {
     pub(crate) fn new(file: PartFile, footer: &[u8]) -> Result<Self> {
         let mut r = Reader::new(footer);
-        let Some((owners, streams, blocks, traces)) = read_footer(&mut r) else {
+        let Some((owners, streams, blocks, traces)) = read_footer(&mut r, file.version) else {
             return Err(file.corrupt("the footer is malformed"));
         };
         Ok(LogsPart { file, owners, streams, blocks, traces })
@@ -257,34 +196,143 @@ impl LogsPart {
 
     /// Every block of the file.
     pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
-        self.blocks.iter().map(|info| info.block).chain(self.traces.block_refs()).collect()
-    }
-
-    /// Reads a block; `None` if it is damaged.
-    pub(crate) fn read(&self, info: &LogBlockInfo) -> Result<Option<Arc<LogBlock>>> {
-        let Some(bytes) = self.file.read(&info.block)? else { return Ok(None) };
-        let block = LogBlock::read(bytes).filter(|b| b.times.len() == info.rows as usize);
-        if block.is_none() {
-            self.file.set_aside(&info.block);
+        let mut refs = Vec::new();
+        for info in &self.blocks {
+            refs.push(info.block);
+            refs.extend(info.more.iter().flat_map(|m| [m.bodies, m.attributes, m.ids]));
         }
-        Ok(block.map(Arc::new))
+        refs.extend(self.traces.block_refs());
+        refs
     }
 
-    /// A row of a block of this part.
-    pub(crate) fn stored<'a>(&self, block: &'a LogBlock, row: usize) -> Option<StoredLog<'a>> {
-        let stream = self.streams.get(usize::try_from(*block.streams.get(row)?).ok()?)?;
-        Some(StoredLog {
-            record: block.record(row)?,
-            stream: stream.labels.clone(),
-            resource: Arc::clone(self.owners.resource(*block.resources.get(row)?)?),
-            scope: Arc::clone(self.owners.scope(*block.scopes.get(row)?)?),
+    /// Reads the first piece of a block; `None` if it is damaged.
+    pub(crate) fn read(&self, info: &LogBlockInfo) -> Result<Option<Arc<LogBlock>>> {
+        self.decode(&info.block, |bytes| {
+            let block = LogBlock::read(bytes, self.file.version);
+            block.filter(|b| b.times.len() == info.rows as usize)
         })
+    }
+
+    /// Reads the bodies of a block.
+    pub(crate) fn read_bodies(&self, at: &BlockRef, rows: u32) -> Result<Option<Arc<LogBodies>>> {
+        self.decode(at, |bytes| LogBodies::read(bytes, rows as usize))
+    }
+
+    /// Reads the attributes of a block.
+    pub(crate) fn read_attributes(
+        &self,
+        at: &BlockRef,
+        rows: u32,
+    ) -> Result<Option<Arc<LogAttributes>>> {
+        self.decode(at, |bytes| LogAttributes::read(bytes, rows as usize))
+    }
+
+    /// Reads the ids of a block.
+    pub(crate) fn read_ids(&self, at: &BlockRef, rows: u32) -> Result<Option<Arc<LogIds>>> {
+        self.decode(at, |bytes| LogIds::read(&bytes, rows as usize))
+    }
+
+    /// Reads all pieces of a block; `None` if one is damaged.
+    pub(crate) fn read_whole(&self, info: &LogBlockInfo) -> Result<Option<LogRows>> {
+        let Some(block) = self.read(info)? else { return Ok(None) };
+        let pieces = match (&info.more, &block.inline) {
+            (Some(more), _) => (
+                self.read_bodies(&more.bodies, info.rows)?,
+                self.read_attributes(&more.attributes, info.rows)?,
+                self.read_ids(&more.ids, info.rows)?,
+            ),
+            (None, Some((bodies, attributes, ids))) => {
+                (Some(Arc::clone(bodies)), Some(Arc::clone(attributes)), Some(Arc::clone(ids)))
+            }
+            (None, None) => (None, None, None),
+        };
+        let (Some(bodies), Some(attributes), Some(ids)) = pieces else { return Ok(None) };
+        let (bodies, attributes, ids) = (Some(bodies), Some(attributes), Some(ids));
+        Ok(Some(LogRows { block, bodies, attributes, ids }))
+    }
+
+    fn decode<T>(
+        &self,
+        block: &BlockRef,
+        decode: impl FnOnce(Vec<u8>) -> Option<T>,
+    ) -> Result<Option<Arc<T>>> {
+        let Some(bytes) = self.file.read(block)? else { return Ok(None) };
+        let decoded = decode(bytes);
+        if decoded.is_none() {
+            self.file.set_aside(block);
+        }
+        Ok(decoded.map(Arc::new))
+    }
+}
+
+/// Rows of a block, with the pieces of it that are wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogRows {
+    pub(crate) block: Arc<LogBlock>,
+    pub(crate) bodies: Option<Arc<LogBodies>>,
+    pub(crate) attributes: Option<Arc<LogAttributes>>,
+    pub(crate) ids: Option<Arc<LogIds>>,
+}
+
+impl LogRows {
+    /// A row; what was not read of it is empty.
+    pub(crate) fn stored(&self, part: &LogsPart, row: usize) -> Option<StoredLog<'_>> {
+        let block = &self.block;
+        let mut record = block.record(row)?;
+        if let Some(bodies) = &self.bodies {
+            record.body = bodies.get(block, row)?;
+        }
+        if let Some(attributes) = &self.attributes {
+            record.attributes = attributes.get(row);
+        }
+        if let Some(ids) = &self.ids {
+            (record.trace_id, record.span_id) = (*ids.traces.get(row)?, *ids.spans.get(row)?);
+        }
+        let stream = part.streams.get(usize::try_from(*block.streams.get(row)?).ok()?)?;
+        Some(StoredLog {
+            record,
+            stream: stream.labels.clone(),
+            resource: Arc::clone(part.owners.resource(*block.resources.get(row)?)?),
+            scope: Arc::clone(part.owners.scope(*block.scopes.get(row)?)?),
+        })
+    }
+
+    /// Numbers rows so that two of one number differ in nothing but time, body, ids,
+    /// attributes that are not wanted, and what only OTLP knows: flags, event name,
+    /// observed time, dropped attributes.
+    pub(crate) fn groups(&self, rows: &[(i64, u32)], wanted: &dyn Fn(&str) -> bool) -> Vec<u32> {
+        let block = &self.block;
+        let codes = self.attributes.as_ref().map(|attributes| attributes.codes(wanted));
+        let mut known: HashMap<[u64; 6], u32> = HashMap::new();
+        let mut last: Option<([u64; 6], u32)> = None;
+        let mut groups = Vec::with_capacity(rows.len());
+        for &(_, row) in rows {
+            let row = row as usize;
+            let key = [
+                block.streams[row],
+                block.resources[row],
+                block.scopes[row],
+                block.severities[row],
+                block.severity_texts.code(row) as u64,
+                codes.as_ref().map_or(0, |codes| codes[row]),
+            ];
+            let group = match last {
+                Some((last, group)) if last == key => group,
+                _ => {
+                    let next = known.len() as u32;
+                    *known.entry(key).or_insert(next)
+                }
+            };
+            last = Some((key, group));
+            groups.push(group);
+        }
+        groups
     }
 }
 
 type Footer = (Owners, Vec<PartStream>, Vec<LogBlockInfo>, TraceIndex);
 
-fn read_footer(r: &mut Reader<'_>) -> Option<Footer> {
+fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     let owners = Owners::read(r)?;
     let mut streams = Vec::new();
     for _ in 0..r.count(4)? {
@@ -296,6 +344,14 @@ fn read_footer(r: &mut Reader<'_>) -> Option<Footer> {
     for _ in 0..r.count(16)? {
         blocks.push(LogBlockInfo {
             block: BlockRef::read(r)?,
+            more: match version {
+                1 => None,
+                _ => Some(LogPieces {
+                    bodies: BlockRef::read(r)?,
+                    attributes: BlockRef::read(r)?,
+                    ids: BlockRef::read(r)?,
+                }),
+            },
             rows: r.varint32()?,
             min_ns: r.signed()?,
             max_ns: r.signed()?,
@@ -304,98 +360,4 @@ fn read_footer(r: &mut Reader<'_>) -> Option<Footer> {
     }
     let traces = TraceIndex::read(r)?;
     r.is_empty().then_some((owners, streams, blocks, traces))
-}
-
-/// A decoded block. Strings stay in its bytes.
-#[derive(Debug, Default)]
-pub(crate) struct LogBlock {
-    bytes: Vec<u8>,
-    pub(crate) streams: Vec<u64>,
-    pub(crate) resources: Vec<u64>,
-    pub(crate) scopes: Vec<u64>,
-    pub(crate) times: Vec<u64>,
-    observed: Vec<u64>,
-    severities: Vec<u64>,
-    severity_texts: Strings,
-    body_kinds: Vec<u64>,
-    bodies: Strings,
-    attributes: Attributes,
-    dropped: Vec<u64>,
-    flags: Vec<u64>,
-    pub(crate) trace_ids: Vec<TraceId>,
-    span_ids: Vec<[u8; 8]>,
-    event_names: Strings,
-}
-
-impl LogBlock {
-    fn read(bytes: Vec<u8>) -> Option<Self> {
-        let b = &bytes[..];
-        let r = &mut Reader::new(b);
-        let rows = usize::try_from(r.varint()?).ok().filter(|&rows| rows <= ROWS_MAX)?;
-        let streams = ints(r, rows)?;
-        let resources = ints(r, rows)?;
-        let scopes = ints(r, rows)?;
-        let times = ints(r, rows)?;
-        let mut observed = ints(r, rows)?;
-        let said = observed.iter().filter(|&&o| o != 0).count();
-        let mut after = signed_ints(r, said)?.into_iter();
-        for (observed, time) in observed.iter_mut().zip(&times) {
-            if *observed != 0 {
-                *observed = time.wrapping_add(after.next()? as u64);
-            }
-        }
-        let block = LogBlock {
-            streams,
-            resources,
-            scopes,
-            times,
-            observed,
-            severities: ints(r, rows)?,
-            severity_texts: Strings::read(b, r, rows)?,
-            body_kinds: ints(r, rows)?,
-            bodies: Strings::read(b, r, rows)?,
-            attributes: Attributes::read(b, r, rows)?,
-            dropped: ints(r, rows)?,
-            flags: ints(r, rows)?,
-            trace_ids: fixed(r, rows)?,
-            span_ids: fixed(r, rows)?,
-            event_names: Strings::read(b, r, rows)?,
-            bytes: Vec::new(),
-        };
-        r.is_empty().then_some(LogBlock { bytes, ..block })
-    }
-
-    /// The body of a row.
-    pub(crate) fn body(&self, row: usize) -> Option<Value<'_>> {
-        Some(match self.body_kinds.get(row)? {
-            0 => Value::Str(Cow::Borrowed(self.bodies.text(&self.bytes, row))),
-            _ => row::value(&mut Reader::new(self.bodies.get(&self.bytes, row)), 0)?,
-        })
-    }
-
-    pub(crate) fn record(&self, row: usize) -> Option<LogRecord<'_>> {
-        let b = &self.bytes[..];
-        Some(LogRecord {
-            time_ns: *self.times.get(row)?,
-            observed_ns: *self.observed.get(row)?,
-            severity: *self.severities.get(row)? as u8,
-            severity_text: Cow::Borrowed(self.severity_texts.text(b, row)),
-            body: self.body(row)?,
-            attributes: self.attributes.get(b, row),
-            dropped_attributes: *self.dropped.get(row)? as u32,
-            flags: *self.flags.get(row)? as u32,
-            trace_id: *self.trace_ids.get(row)?,
-            span_id: *self.span_ids.get(row)?,
-            event_name: Cow::Borrowed(self.event_names.text(b, row)),
-        })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Memory taken, in bytes.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.bytes.len() + self.len() * 112 + self.attributes.byte_len() + self.bodies.byte_len()
-    }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::logs::{LogBlock, LogsPart, LogsWriter};
+use super::logs::{LogRows, LogsPart, LogsWriter};
 use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
@@ -62,22 +62,22 @@ struct LogInput<'a> {
     /// The place of each stream among those of all inputs.
     ranks: Vec<u32>,
     next_block: usize,
-    block: Option<Arc<LogBlock>>,
+    rows: Option<LogRows>,
     row: usize,
 }
 
 impl LogInput<'_> {
     /// Moves to the next block if the current one is used up. False if it is damaged.
     fn settle(&mut self) -> Result<bool> {
-        while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
+        while self.rows.as_ref().is_none_or(|rows| self.row >= rows.block.len()) {
             let Some(info) = self.part.blocks.get(self.next_block) else {
-                self.block = None;
+                self.rows = None;
                 return Ok(true);
             };
             self.next_block += 1;
             self.row = 0;
-            self.block = self.part.read(info)?;
-            if self.block.is_none() {
+            self.rows = self.part.read_whole(info)?;
+            if self.rows.is_none() {
                 return Ok(false);
             }
         }
@@ -85,7 +85,7 @@ impl LogInput<'_> {
     }
 
     fn key(&self) -> Option<(u32, i64)> {
-        let block = self.block.as_ref()?;
+        let block = &self.rows.as_ref()?.block;
         let stream = *block.streams.get(self.row)? as usize;
         Some((*self.ranks.get(stream)?, clamp_time(*block.times.get(self.row)?)))
     }
@@ -106,18 +106,19 @@ fn merge_logs(
     let mut inputs = Vec::with_capacity(parts.len());
     for part in parts {
         let ranks = part.streams.iter().map(|s| rank(&s.labels)).collect();
-        let mut input = LogInput { part, ranks, next_block: 0, block: None, row: 0 };
+        let mut input = LogInput { part, ranks, next_block: 0, rows: None, row: 0 };
         if !input.settle()? {
             return Ok(false);
         }
         inputs.push(input);
     }
     let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE)?;
-    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.block.is_none()) {
+    while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];
-        if let Some(block) = &input.block {
+        if let Some(rows) = &input.rows {
+            let block = &rows.block;
             let (resource, scope) = (block.resources[input.row], block.scopes[input.row]);
-            let stored = input.part.stored(block, input.row);
+            let stored = rows.stored(input.part, input.row);
             let (Some(log), Some(owner)) = (stored, input.part.owners.encoded(resource, scope))
             else {
                 return Ok(false);

@@ -87,14 +87,15 @@ fn prune_logs(
     let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE)?;
     let (mut removed, mut lost) = (0, 0);
     for block_info in &part.blocks {
-        let Some(block) = part.read(block_info)? else {
+        let Some(rows) = part.read_whole(block_info)? else {
             lost += 1;
             continue;
         };
+        let block = &rows.block;
         for row in 0..block.len() {
             let (resource, scope) = (block.resources[row], block.scopes[row]);
             let (Some(log), Some(owner)) =
-                (part.stored(&block, row), part.owners.encoded(resource, scope))
+                (rows.stored(part, row), part.owners.encoded(resource, scope))
             else {
                 lost += 1;
                 continue;

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Snapshot;
 use crate::cache::Cached;
 use crate::error::Result;
-use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
+use crate::part::logs::{
+    LogAttributes, LogBlock, LogBlockInfo, LogBodies, LogIds, LogRows, LogsPart,
+};
 use crate::part::metrics::{MetricsPart, SeriesBlock};
 use crate::part::spans::{
     PageInfo, SpanAttributes, SpanBlock, SpanBlockInfo, SpanDetails, SpansPart, TracePage,
@@ -94,6 +96,111 @@ impl Snapshot {
             }
         };
         count(found, info.block.raw_len(), tally)
+    }
+
+    /// Adds the bodies to rows of a block; false if they are damaged.
+    pub(super) fn add_bodies(
+        &self,
+        part: &LogsPart,
+        info: &LogBlockInfo,
+        rows: &mut LogRows,
+        tally: &Tally,
+    ) -> Result<bool> {
+        if rows.bodies.is_none() {
+            rows.bodies = match &info.more {
+                None => rows.block.inline.as_ref().map(|(bodies, _, _)| Arc::clone(bodies)),
+                Some(more) => self.log_bodies(part, &more.bodies, info.rows, tally)?,
+            };
+        }
+        Ok(rows.bodies.is_some())
+    }
+
+    fn log_bodies(
+        &self,
+        part: &LogsPart,
+        at: &BlockRef,
+        rows: u32,
+        tally: &Tally,
+    ) -> Result<Option<Arc<LogBodies>>> {
+        let key = key(&part.file, at);
+        let found = match self.cache.get(key) {
+            Some(Cached::LogBodies(found)) => Some(found),
+            _ => {
+                let read = part.read_bodies(at, rows)?;
+                read.inspect(|b| self.cache.insert(key, Cached::LogBodies(Arc::clone(b))))
+            }
+        };
+        count(found, at.raw_len(), tally)
+    }
+
+    /// Adds the attributes to rows of a block; false if they are damaged.
+    pub(super) fn add_log_attributes(
+        &self,
+        part: &LogsPart,
+        info: &LogBlockInfo,
+        rows: &mut LogRows,
+        tally: &Tally,
+    ) -> Result<bool> {
+        if rows.attributes.is_none() {
+            rows.attributes = match &info.more {
+                None => rows.block.inline.as_ref().map(|(_, found, _)| Arc::clone(found)),
+                Some(more) => self.log_attributes(part, &more.attributes, info.rows, tally)?,
+            };
+        }
+        Ok(rows.attributes.is_some())
+    }
+
+    fn log_attributes(
+        &self,
+        part: &LogsPart,
+        at: &BlockRef,
+        rows: u32,
+        tally: &Tally,
+    ) -> Result<Option<Arc<LogAttributes>>> {
+        let key = key(&part.file, at);
+        let found = match self.cache.get(key) {
+            Some(Cached::LogAttributes(found)) => Some(found),
+            _ => {
+                let read = part.read_attributes(at, rows)?;
+                read.inspect(|a| self.cache.insert(key, Cached::LogAttributes(Arc::clone(a))))
+            }
+        };
+        count(found, at.raw_len(), tally)
+    }
+
+    /// Adds the ids to rows of a block; false if they are damaged.
+    pub(super) fn add_log_ids(
+        &self,
+        part: &LogsPart,
+        info: &LogBlockInfo,
+        rows: &mut LogRows,
+        tally: &Tally,
+    ) -> Result<bool> {
+        if rows.ids.is_none() {
+            rows.ids = match &info.more {
+                None => rows.block.inline.as_ref().map(|(_, _, ids)| Arc::clone(ids)),
+                Some(more) => self.log_ids(part, &more.ids, info.rows, tally)?,
+            };
+        }
+        Ok(rows.ids.is_some())
+    }
+
+    fn log_ids(
+        &self,
+        part: &LogsPart,
+        at: &BlockRef,
+        rows: u32,
+        tally: &Tally,
+    ) -> Result<Option<Arc<LogIds>>> {
+        let key = key(&part.file, at);
+        let found = match self.cache.get(key) {
+            Some(Cached::LogIds(found)) => Some(found),
+            _ => {
+                let read = part.read_ids(at, rows)?;
+                read.inspect(|i| self.cache.insert(key, Cached::LogIds(Arc::clone(i))))
+            }
+        };
+        count(found, at.raw_len(), tally)
     }
 
     pub(super) fn span_block(

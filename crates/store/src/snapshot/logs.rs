@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{HeadView, LogScan, ROWS_PER_TALLY, Snapshot, TimeRange, bad_head};
+use super::{HeadView, LogScan, LogTimes, ROWS_PER_TALLY, Snapshot, Taken, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::LineFilter;
@@ -13,7 +13,7 @@ use crate::head::{RowRef, clamp_time};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::model::{Resource, Scope, StoredLog, TraceId, Value};
-use crate::part::logs::{LogBlock, LogBlockInfo, LogsPart};
+use crate::part::logs::{LogBlockInfo, LogRows, LogsPart};
 use crate::part::{Signal, blocks_of};
 use crate::row;
 use crate::scan::{self, Opening, Run};
@@ -73,18 +73,8 @@ pub(super) fn scan(
         snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)).collect();
     let wanted: Vec<Vec<bool>> =
         snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
-    let mut runs = Vec::new();
-    for (part, wanted) in snapshot.parts.logs.iter().zip(&wanted) {
-        for info in &part.blocks {
-            let (first, last) = (info.streams.0 as usize, info.streams.1 as usize);
-            let any = wanted.get(first..=last).is_some_and(|streams| streams.contains(&true));
-            if any && scan.range.overlaps((info.min_ns, info.max_ns)) {
-                runs.push(LogRun::Part(PartLogs { snapshot, part, info, wanted, scan, tally }));
-            } else {
-                tally.blocks_skipped.fetch_add(1, Relaxed);
-            }
-        }
-    }
+    let blocks = wanted_blocks(snapshot, scan, &wanted, tally);
+    let mut runs: Vec<LogRun<'_>> = blocks.into_iter().map(LogRun::Part).collect();
     runs.extend(heads.iter().map(LogRun::Head));
     let mut account = Account::new(tally);
     scan::scan(&runs, scan.order, &mut |open: &LogOpen<'_>, row| match open {
@@ -96,12 +86,66 @@ pub(super) fn scan(
             }
             Ok(visit(&log))
         }
-        LogOpen::Part(part, block) => {
+        LogOpen::Part(part, rows) => {
             account.add(0)?;
-            let log = part.stored(block, row as usize);
+            let log = rows.stored(part, row as usize);
             Ok(visit(&log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?))
         }
     })?;
+    account.settle()
+}
+
+/// Blocks that may have rows for the scan.
+fn wanted_blocks<'a>(
+    snapshot: &'a Snapshot,
+    scan: &'a LogScan<'a>,
+    wanted: &'a [Vec<bool>],
+    tally: &'a Tally,
+) -> Vec<PartLogs<'a>> {
+    let mut blocks = Vec::new();
+    for (part, wanted) in snapshot.parts.logs.iter().zip(wanted) {
+        for info in &part.blocks {
+            let (first, last) = (info.streams.0 as usize, info.streams.1 as usize);
+            let any = wanted.get(first..=last).is_some_and(|streams| streams.contains(&true));
+            if any && scan.range.overlaps((info.min_ns, info.max_ns)) {
+                blocks.push(PartLogs { snapshot, part, info, wanted, scan, tally });
+            } else {
+                tally.blocks_skipped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+    blocks
+}
+
+/// See [`Snapshot::log_groups`].
+pub(super) fn groups(
+    snapshot: &Snapshot,
+    scan: &LogScan<'_>,
+    wanted_key: &dyn Fn(&str) -> bool,
+    tally: &Tally,
+    visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
+) -> Result<()> {
+    let range = scan.range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
+    let scan = &LogScan { range, ..scan.clone() };
+    let wanted: Vec<Vec<bool>> =
+        snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
+    for block in wanted_blocks(snapshot, scan, &wanted, tally) {
+        if block.groups(wanted_key, visit)?.is_break() {
+            return Ok(());
+        }
+    }
+    let mut account = Account::new(tally);
+    for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)) {
+        for row in 0..head.rows.len() as u32 {
+            let (log, bytes) = head.record(row)?;
+            account.add(bytes)?;
+            if line_matches(scan.lines, &log.record.body)
+                && visit(&log, LogTimes::One(clamp_time(log.record.time_ns))) == Taken::Stop
+            {
+                return Ok(());
+            }
+        }
+    }
     account.settle()
 }
 
@@ -121,7 +165,7 @@ enum LogRun<'a> {
 
 enum LogOpen<'a> {
     Head(&'a HeadLogs),
-    Part(&'a LogsPart, Arc<LogBlock>),
+    Part(&'a LogsPart, LogRows),
 }
 
 struct PartLogs<'a> {
@@ -136,26 +180,106 @@ struct PartLogs<'a> {
 impl<'a> PartLogs<'a> {
     /// Reads the block; the rows are those that satisfy the scan. A damaged block has none.
     fn open(&self) -> Result<Opening<LogOpen<'a>>> {
-        let Some(block) = self.snapshot.log_block(self.part, self.info, self.tally)? else {
-            return Ok((LogOpen::Part(self.part, Arc::new(LogBlock::default())), Vec::new()));
-        };
-        let mut rows = Vec::new();
-        for row in 0..block.len() {
-            let time_ns = clamp_time(block.times[row]);
-            let stream = block.streams[row] as usize;
-            if self.wanted.get(stream) != Some(&true) || !self.scan.range.contains(time_ns) {
-                continue;
-            }
-            let matches = self.scan.lines.is_empty()
-                || block.body(row).is_some_and(|body| line_matches(self.scan.lines, &body));
-            if matches {
-                rows.push((time_ns, row as u32));
+        let Some((mut rows, matching)) = self.read()? else { return Ok(self.nothing()) };
+        let (snapshot, part, info, tally) = (self.snapshot, self.part, self.info, self.tally);
+        let whole = matching.is_empty()
+            || (snapshot.add_bodies(part, info, &mut rows, tally)?
+                && snapshot.add_log_attributes(part, info, &mut rows, tally)?
+                && snapshot.add_log_ids(part, info, &mut rows, tally)?);
+        if !whole {
+            return Ok(self.nothing());
+        }
+        Ok((LogOpen::Part(self.part, rows), matching))
+    }
+
+    /// What stands for a damaged block.
+    fn nothing(&self) -> Opening<LogOpen<'a>> {
+        (LogOpen::Part(self.part, LogRows::default()), Vec::new())
+    }
+
+    /// Rows that satisfy the scan, with what the conditions needed; `None` if that is damaged.
+    fn read(&self) -> Result<Option<Matching>> {
+        let (snapshot, part, info, tally) = (self.snapshot, self.part, self.info, self.tally);
+        let Some(block) = snapshot.log_block(part, info, tally)? else { return Ok(None) };
+        let mut rows = LogRows { block, ..LogRows::default() };
+        let mut matching = Vec::new();
+        for row in 0..rows.block.len() {
+            let time_ns = clamp_time(rows.block.times[row]);
+            let stream = rows.block.streams[row] as usize;
+            if self.wanted.get(stream) == Some(&true) && self.scan.range.contains(time_ns) {
+                matching.push((time_ns, row as u32));
             }
         }
-        self.tally.add((block.len() - rows.len()) as u64, 0)?;
-        Ok((LogOpen::Part(self.part, block), rows))
+        if !self.scan.lines.is_empty() && !matching.is_empty() {
+            if !snapshot.add_bodies(part, info, &mut rows, tally)? {
+                return Ok(None);
+            }
+            let body = |row: u32| rows.bodies.as_ref()?.get(&rows.block, row as usize);
+            matching.retain(|&(_, row)| {
+                body(row).is_some_and(|body| line_matches(self.scan.lines, &body))
+            });
+        }
+        tally.add((rows.block.len() - matching.len()) as u64, 0)?;
+        Ok(Some((rows, matching)))
+    }
+
+    /// Hands out the block's rows by what they have in common.
+    fn groups(
+        &self,
+        wanted_key: &dyn Fn(&str) -> bool,
+        visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
+    ) -> Result<ControlFlow<()>> {
+        let go_on = Ok(ControlFlow::Continue(()));
+        let Some((mut rows, matching)) = self.read()? else { return go_on };
+        let (snapshot, part, info, tally) = (self.snapshot, self.part, self.info, self.tally);
+        if matching.is_empty() {
+            return go_on;
+        }
+        if rows.block.has_key(wanted_key)
+            && !snapshot.add_log_attributes(part, info, &mut rows, tally)?
+        {
+            return go_on;
+        }
+        tally.add(matching.len() as u64, 0)?;
+        let malformed = || part.file.corrupt("a log row is malformed");
+        let groups = rows.groups(&matching, wanted_key);
+        let count = groups.iter().max().map_or(0, |&last| last as usize + 1);
+        let mut members: Vec<(u32, Vec<i64>)> = vec![(0, Vec::new()); count];
+        for (&group, &(time_ns, row)) in groups.iter().zip(&matching) {
+            let (first, times) = &mut members[group as usize];
+            if times.is_empty() {
+                *first = row;
+            }
+            times.push(time_ns);
+        }
+        for (group, (first, times)) in (0u32..).zip(&members) {
+            let log = rows.stored(part, *first as usize).ok_or_else(malformed)?;
+            match visit(&log, LogTimes::All(times)) {
+                Taken::Yes => continue,
+                Taken::Stop => return Ok(ControlFlow::Break(())),
+                Taken::WantsRows => {}
+            }
+            let mut whole = rows.clone();
+            if !(snapshot.add_bodies(part, info, &mut whole, tally)?
+                && snapshot.add_log_attributes(part, info, &mut whole, tally)?
+                && snapshot.add_log_ids(part, info, &mut whole, tally)?)
+            {
+                return go_on;
+            }
+            let these = groups.iter().zip(&matching).filter(|(g, _)| **g == group);
+            for (_, &(time_ns, row)) in these {
+                let log = whole.stored(part, row as usize).ok_or_else(malformed)?;
+                if visit(&log, LogTimes::One(time_ns)) == Taken::Stop {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        go_on
     }
 }
+
+/// Rows of a block, and those of them that are wanted, as (time, row).
+type Matching = (LogRows, Vec<(i64, u32)>);
 
 impl<'a> Run for LogRun<'a> {
     type Open = LogOpen<'a>;
@@ -191,9 +315,16 @@ pub(super) fn of_trace(
             .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
         for info in blocks.iter().filter_map(|&block| part.blocks.get(block as usize)) {
             let Some(block) = snapshot.log_block(part, info, tally)? else { continue };
-            let ids = block.trace_ids.iter().enumerate();
+            let mut rows = LogRows { block, ..LogRows::default() };
+            if !(snapshot.add_log_ids(part, info, &mut rows, tally)?
+                && snapshot.add_bodies(part, info, &mut rows, tally)?
+                && snapshot.add_log_attributes(part, info, &mut rows, tally)?)
+            {
+                continue;
+            }
+            let ids = rows.ids.iter().flat_map(|ids| ids.traces.iter().enumerate());
             for (row, _) in ids.filter(|(_, id)| **id == trace) {
-                let log = part.stored(&block, row);
+                let log = rows.stored(part, row);
                 let log = log.ok_or_else(|| part.file.corrupt("a log row is malformed"))?;
                 tally.add(1, 0)?;
                 found.push(log.into_owned());

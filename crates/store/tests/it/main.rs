@@ -4,5 +4,6 @@
 
 mod answers;
 mod fixture;
+mod log_groups;
 mod make;
 mod states;

@@ -9,13 +9,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use trefoil_store::model::StoredLog;
-use trefoil_store::{LogScan, Order, TimeRange};
+use trefoil_store::{LogScan, LogTimes, Order, Taken, TimeRange};
 
 use super::window::{self, Point};
 use super::{Context, GridSeries, check_size};
 use crate::error::{Error, Result};
 use crate::logql::answer::LabelSet;
 use crate::logql::ast::{Grouping, LabelMatcher, MatchOp, RangeAggregation, RangeOp};
+use crate::logql::metadata;
 use crate::logql::pipeline::{Pipeline, store_matchers};
 use crate::logql::row::{Needed, Row};
 
@@ -99,6 +100,21 @@ fn decode(key: &[u8]) -> LabelSet {
     LabelSet(labels)
 }
 
+/// Whether records of a group of the store share this label: fields that differ from one
+/// record to the next are no such labels.
+fn is_shared(name: &str) -> bool {
+    let name = name.strip_suffix("_extracted").unwrap_or(name);
+    let differ = [
+        "trace_id",
+        "span_id",
+        "observed_timestamp",
+        "flags",
+        "dropped_attributes_count",
+        "event_name",
+    ];
+    !differ.contains(&name)
+}
+
 /// Lines and bytes that come in at a step (or go out, where negative).
 #[derive(Clone, Copy, Default)]
 struct Change {
@@ -172,6 +188,9 @@ impl Gather<'_> {
         };
         let mut failure = None;
         let snapshot = self.context.snapshot;
+        if self.counts_groups(pipeline) {
+            return self.scan_groups(&scan, pipeline);
+        }
         snapshot.logs(
             &scan,
             self.context.limits.tally,
@@ -184,6 +203,60 @@ impl Gather<'_> {
             },
         )?;
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Whether rows are only counted, by labels that whole groups of them have in common.
+    fn counts_groups(&self, pipeline: &Pipeline) -> bool {
+        matches!(self.range.op, RangeOp::Count | RangeOp::Rate | RangeOp::Absent)
+            && self.range.unwrap.is_none()
+            && pipeline.only_filters_stored_lines()
+            && pipeline.needed.names().is_some_and(|names| names.iter().all(|n| is_shared(n)))
+    }
+
+    fn scan_groups(&mut self, scan: &LogScan<'_>, pipeline: &Pipeline) -> Result<()> {
+        let needed = &pipeline.needed;
+        let names: Vec<&str> = needed.names().into_iter().flatten().map(String::as_str).collect();
+        let wanted = |key: &str| names.iter().any(|name| metadata::may_show(key, name));
+        let by_level = names.contains(&"detected_level");
+        let (snapshot, tally) = (self.context.snapshot, self.context.limits.tally);
+        let mut failure = None;
+        snapshot.log_groups(scan, &wanted, tally, &mut |log, times| {
+            let times = match times {
+                LogTimes::All(_) if by_level && metadata::known_level(log).is_none() => {
+                    return Taken::WantsRows;
+                }
+                LogTimes::All(times) => times,
+                LogTimes::One(time_ns) => &[time_ns],
+            };
+            match self.group(log, times, needed) {
+                Ok(()) => Taken::Yes,
+                Err(error) => {
+                    failure = Some(error);
+                    Taken::Stop
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn group(&mut self, log: &StoredLog<'_>, times: &[i64], needed: &Needed) -> Result<()> {
+        let mut series = None;
+        for &time_ns in times {
+            let Some((first, last)) = self.steps_of(time_ns) else { continue };
+            self.matched += 1;
+            let at = match series {
+                Some(at) => at,
+                None => self.series_of(&Row::new(log, needed))?,
+            };
+            series = Some(at);
+            if let Gathered::Changes(changes) = &mut self.gathered[at] {
+                changes[first].lines += 1;
+                if let Some(after) = changes.get_mut(last + 1) {
+                    after.lines -= 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn keeps_points(&self) -> bool {

@@ -89,7 +89,7 @@ fn write(vfs: &Memory, spans: &[Span<'_>]) -> PartInfo {
 fn spans_come_back_bit_for_bit_and_by_trace() {
     for seed in 0..12 {
         let random = &mut Random(seed);
-        let count = [1, 10, 600, 3000][seed as usize % 4];
+        let count = [1, 10, 600, 1500][seed as usize % 4];
         let spans: Vec<Span<'_>> = (0..count).map(|_| span(random)).collect();
         let vfs = Memory::default();
         let info = write(&vfs, &spans);
