@@ -9,7 +9,7 @@ use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
 use super::spans::{SpanRows, SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
-use super::{LEVEL_MERGE, PartInfo};
+use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo};
 use crate::error::Result;
 use crate::head::clamp_time;
 use crate::labels::Labels;
@@ -112,7 +112,7 @@ fn merge_logs(
         }
         inputs.push(input);
     }
-    let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE)?;
+    let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE_LOGS)?;
     while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];
         if let Some(rows) = &input.rows {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::logs::{LogsPart, LogsWriter};
 use super::metrics::{MetricsPart, MetricsWriter, SeriesBlock, decode_chunk};
 use super::spans::{SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
-use super::{LEVEL_MERGE, PartInfo, PartSet};
+use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo, PartSet};
 use crate::error::Result;
 use crate::head::clamp_time;
 use crate::labels::Labels;
@@ -84,7 +84,7 @@ fn prune_logs(
         return Ok(Pruned::Untouched);
     }
     let is = |flags: &[bool], at: u64| flags.get(at as usize).copied().unwrap_or(false);
-    let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE)?;
+    let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE_LOGS)?;
     let (mut removed, mut lost) = (0, 0);
     for block_info in &part.blocks {
         let Some(rows) = part.read_whole(block_info)? else {
