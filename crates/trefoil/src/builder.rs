@@ -28,6 +28,7 @@ pub struct Builder {
     registry: Option<Arc<Registry>>,
     defaults: Vec<Change>,
     changes: Vec<Change>,
+    wrapping: crate::subscriber::Wrapping,
 }
 
 impl Builder {
@@ -39,6 +40,7 @@ impl Builder {
             registry: None,
             defaults: Vec::new(),
             changes: Vec::new(),
+            wrapping: crate::subscriber::Wrapping::default(),
         }
     }
 
@@ -62,6 +64,34 @@ impl Builder {
     /// ```
     pub fn build(self) -> (Telemetry, tracing::Dispatch) {
         crate::init::build(&self)
+    }
+
+    /// Puts other layers of `tracing-subscriber` around telemetry. They see the spans and
+    /// events that telemetry lets through ([`Builder::span_level`], [`Builder::level`]); a
+    /// filter of a layer chooses among them. When telemetry is disabled they see them still.
+    ///
+    /// Layers keep what they want at each open span, without a limit, so the number of open
+    /// spans has none either.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt as _;
+    ///
+    /// let builder = trefoil::Trefoil::builder("worker")
+    ///     .layers(|telemetry| telemetry.with(tracing_subscriber::fmt::layer()));
+    /// # let _ = builder.enabled(false);
+    /// ```
+    #[cfg(feature = "layers")]
+    #[must_use]
+    pub fn layers<S>(mut self, add: impl FnOnce(crate::Subscriber) -> S + Send + 'static) -> Builder
+    where
+        S: tracing::Subscriber + Send + Sync,
+    {
+        self.wrapping = crate::subscriber::Wrapping::new(|ours| ours.with_layers(add));
+        self
+    }
+
+    pub(crate) fn wrapping(&self) -> &crate::subscriber::Wrapping {
+        &self.wrapping
     }
 
     /// Reads the application's own variables: with `UNKEY_METALD_OTEL` those are

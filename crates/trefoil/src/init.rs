@@ -188,6 +188,15 @@ impl Handle {
         crate::metric::install_service(&self.parts.registry, service, &labels);
     }
 
+    /// Makes tracers of the OpenTelemetry API whose spans go where those of `tracing` go; from
+    /// then on both share their context. `None` while disabled. [`Builder::install`] sets it
+    /// as the global one.
+    #[cfg(feature = "opentelemetry")]
+    #[must_use]
+    pub fn tracer_provider(&self) -> Option<crate::opentelemetry::TracerProvider> {
+        self.parts.running.as_ref().map(|running| running.spans.tracer_provider())
+    }
+
     /// Sends what waits, within the deadline, which all signals share.
     pub fn flush(&self, deadline: Duration) -> Report {
         self.parts.flush(deadline)
@@ -211,6 +220,10 @@ pub(crate) fn install(builder: &Builder) -> Result<Telemetry, InitError> {
             .map_err(|_| InitError::SubscriberTaken)?;
         #[cfg(feature = "log")]
         crate::log::Bridge::install(&telemetry.parts.logs);
+        #[cfg(feature = "opentelemetry")]
+        if let Some(provider) = telemetry.tracer_provider() {
+            opentelemetry::global::set_tracer_provider(provider);
+        }
         if telemetry.parts.settings.panic_hook {
             ending::watch(&telemetry.parts);
         }

@@ -54,6 +54,8 @@ pub use metric::{
 };
 pub use propagate::Propagators;
 pub use span::{SpanExt, Status};
+#[cfg(feature = "layers")]
+pub use subscriber::Subscriber;
 pub use value::Value;
 
 pub use tracing;

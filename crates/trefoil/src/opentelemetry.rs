@@ -2,4 +2,5 @@
 
 mod metrics;
 
+pub use crate::span::bridge::{Span, Tracer, TracerProvider};
 pub use metrics::MeterProvider;

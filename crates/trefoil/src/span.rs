@@ -5,6 +5,8 @@
 //! or to the trace that still waits for its verdict (`undecided`). In the steady state nothing
 //! of this allocates: places, buffers and traces are used again.
 
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod bridge;
 mod encode;
 mod ext;
 mod fields;
@@ -66,6 +68,8 @@ pub(crate) struct Store {
     logs_out: Outlet,
     account: Arc<Account>,
     log_account: Arc<Account>,
+    #[cfg(feature = "opentelemetry")]
+    bridge: bridge::Bridge,
 }
 
 /// The id of spans that the store has no room for. No key has that value.
@@ -97,6 +101,8 @@ impl Spans {
             logs_out: Outlet::Queue(logs_queue),
             account,
             log_account,
+            #[cfg(feature = "opentelemetry")]
+            bridge: bridge::Bridge::default(),
         }))
     }
 
@@ -121,8 +127,18 @@ impl Spans {
                 }
             };
             let store = self.address();
-            entered.push(Entered { store, id, current, metadata, heritage });
+            entered.push(Entered {
+                store,
+                id,
+                current,
+                metadata,
+                heritage,
+                #[cfg(feature = "opentelemetry")]
+                activated: None,
+            });
         });
+        #[cfg(feature = "opentelemetry")]
+        self.activate(id);
     }
 
     /// This thread is not in the span any more.
@@ -133,6 +149,11 @@ impl Spans {
             Some(entered.remove(at))
         });
         // What it holds is dropped here, when the list is not borrowed.
+        #[cfg(feature = "opentelemetry")]
+        if let Some(mut left) = left.flatten() {
+            left.deactivate();
+        }
+        #[cfg(not(feature = "opentelemetry"))]
         drop(left);
     }
 
@@ -160,12 +181,19 @@ impl Spans {
         let (ended, leftover) = Local::with(&self.0, |local| {
             let Local { spans, traces, credit, released, out, .. } = local;
             let work = &mut Workplace { traces, credit, released };
-            let ended = self.0.open.with_last(key, spans, |open| {
+            let mut ends = false;
+            let found = self.0.open.with_last(key, spans, |open| {
                 open.handles = open.handles.saturating_sub(1);
-                let ends = open.handles == 0;
+                ends = open.handles == 0 && !open.closed;
                 if ends {
-                    let end_ns = clock::now_ns().max(open.start_ns);
-                    leaving = self.0.end(open, end_ns, out, work);
+                    let end_ns = if open.end_ns == 0 { clock::now_ns() } else { open.end_ns };
+                    leaving = self.0.end(open, end_ns.max(open.start_ns), out, work);
+                    #[cfg(feature = "opentelemetry")]
+                    self.0.bridge.forget(open);
+                    if open.shadow != 0 {
+                        open.closed = true;
+                        return false;
+                    }
                     open.clear();
                 }
                 ends
@@ -173,13 +201,13 @@ impl Spans {
             // What leaves is pushed when nothing is locked or borrowed.
             let leftover = (!leaving.is_nothing())
                 .then(|| (std::mem::take(out), std::mem::take(work.released)));
-            (ended, leftover)
+            (found.is_some() && ends, leftover)
         });
         if let Some((mut out, mut released)) = leftover {
             self.0.push(&leaving, &mut out, &mut released);
             Local::put_back_leftover(out, released);
         }
-        ended == Some(true)
+        ended
     }
 
     /// More fields.
@@ -221,8 +249,18 @@ impl Spans {
     }
 
     pub(crate) fn add_event(&self, id: u64, name: &str, attributes: &[(&str, crate::Value)]) {
+        self.add_event_at(id, clock::now_ns(), name, attributes);
+    }
+
+    pub(crate) fn add_event_at(
+        &self,
+        id: u64,
+        time_ns: u64,
+        name: &str,
+        attributes: &[(&str, crate::Value)],
+    ) {
         let mut buffers = Local::buffers();
-        fixed64(&mut buffers.body, 1, clock::now_ns());
+        fixed64(&mut buffers.body, 1, time_ns);
         bytes(&mut buffers.body, 2, name.as_bytes());
         self.0.write_attributes(&mut buffers.body, EVENT_ATTRIBUTE, attributes);
         self.with_open(id, |open| open.add_event(&buffers.body, &self.0.limits));
@@ -264,6 +302,10 @@ impl Spans {
         if event.is_root() {
             return None;
         }
+        #[cfg(feature = "opentelemetry")]
+        if let Some(key) = self.active_key() {
+            return Some(key);
+        }
         with_entered(|entered| {
             let last = entered.last().filter(|last| last.store == self.address())?;
             last.current.map(|current| current.key)
@@ -276,7 +318,52 @@ impl Spans {
             let id = parent.into_u64();
             return self.with_open(id, |open| open.current(id));
         }
-        if event.is_root() { None } else { current() }
+        if event.is_root() {
+            return None;
+        }
+        #[cfg(feature = "opentelemetry")]
+        if let Some(key) = self.active_key() {
+            return self.with_open(key, |open| open.current(key));
+        }
+        current()
+    }
+
+    /// There are as many open spans as there are.
+    #[cfg(feature = "layers")]
+    pub(crate) fn lift_limit(&self) {
+        self.0.open.lift_limit();
+        self.0.undecided.lift_limit();
+    }
+
+    #[cfg(feature = "layers")]
+    pub(crate) fn set_shadow(&self, id: u64, shadow: u64) {
+        self.with_open(id, |open| open.shadow = shadow);
+    }
+
+    /// What other layers see of a span, also while they hear that it has closed: what it is,
+    /// its parent, its shadow.
+    #[cfg(feature = "layers")]
+    pub(crate) fn for_layers(
+        &self,
+        id: u64,
+    ) -> Option<(&'static tracing_core::Metadata<'static>, u64, u64)> {
+        self.with_open(id, |open| Some((open.metadata?, open.parent_key, open.shadow)))?
+    }
+
+    /// All layers have heard that a span has closed: its place is free. Returns its shadow.
+    #[cfg(feature = "layers")]
+    pub(crate) fn forget_closed(&self, id: u64) -> Option<u64> {
+        let mut shadow = None;
+        Local::with(&self.0, |local| {
+            self.0.open.with_last(Key::from_u64(id)?, &mut local.spans, |open| {
+                if open.closed {
+                    shadow = Some(open.shadow);
+                    open.clear();
+                }
+                open.closed
+            })
+        });
+        shadow
     }
 
     /// The trace of the span leaves, whatever the sampler said.
@@ -399,6 +486,10 @@ fn context(current: &Current, heritage: Option<&local::Heritage>) -> Context {
 
 /// The context of the current span of this thread; `None` outside of spans.
 pub(crate) fn current_context() -> Option<Context> {
+    #[cfg(feature = "opentelemetry")]
+    if let Some((spans, key)) = bridge::active_here() {
+        return spans.context_of(key);
+    }
     with_entered(|entered| {
         let last = entered.last()?;
         Some(context(last.current.as_ref()?, last.heritage.as_deref()))

@@ -1,9 +1,12 @@
 //! What `tracing` calls: spans go to the store, events to the store and the logs.
 
-use std::sync::Arc;
+#[cfg(feature = "layers")]
+mod layers;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_core::span::{Attributes, Current, Id, Record};
-use tracing_core::{Event, Interest, LevelFilter, Metadata};
+use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 
 use crate::clock;
 use crate::log::{Levels, Logs};
@@ -13,8 +16,11 @@ use crate::span::Spans;
 /// Lines of the access log say again what the span says.
 pub(crate) const ACCESS_LOG: &str = "trefoil::access";
 
-/// Receives the spans and events of `tracing`'s macros.
-pub(crate) struct Subscriber {
+/// Receives the spans and events of `tracing`'s macros. A place for other layers, if there
+/// are any.
+pub struct Subscriber {
+    #[cfg(feature = "layers")]
+    shadows: Option<layers::Shadows>,
     spans: Spans,
     span_levels: Levels,
     logs: Arc<Logs>,
@@ -24,7 +30,14 @@ pub(crate) struct Subscriber {
 impl Subscriber {
     /// `span_levels` says which spans there are.
     pub(crate) fn new(spans: Spans, span_levels: Levels, logs: Arc<Logs>) -> Subscriber {
-        Subscriber { spans, span_levels, logs, propagators: Propagators::default() }
+        Subscriber {
+            #[cfg(feature = "layers")]
+            shadows: None,
+            spans,
+            span_levels,
+            logs,
+            propagators: Propagators::default(),
+        }
     }
 
     /// How context leaves for other services where nobody says it; W3C's formats unless set.
@@ -43,18 +56,78 @@ impl Subscriber {
     pub(crate) fn spans(&self) -> &Spans {
         &self.spans
     }
-}
 
-impl tracing_core::Subscriber for Subscriber {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+    /// Whether telemetry wants a callsite.
+    fn interest(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_span() {
             self.logs.register_span(metadata);
             return self.span_levels.interest(metadata, "");
         }
         self.logs.interest(metadata)
     }
+}
+
+/// How the subscriber becomes a dispatch: as it is, or with other layers around it.
+#[derive(Default)]
+pub(crate) struct Wrapping(Mutex<Option<Wrap>>);
+
+type Wrap = Box<dyn FnOnce(Subscriber) -> Dispatch + Send>;
+
+impl Wrapping {
+    #[cfg(feature = "layers")]
+    pub(crate) fn new(wrap: impl FnOnce(Subscriber) -> Dispatch + Send + 'static) -> Wrapping {
+        Wrapping(Mutex::new(Some(Box::new(wrap))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Wrap>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others see spans and events, too.
+    pub(crate) fn has_layers(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    pub(crate) fn dispatch(&self, subscriber: Subscriber) -> Dispatch {
+        let wrap = self.lock().take();
+        match wrap {
+            Some(wrap) => wrap(subscriber),
+            None => Dispatch::new(subscriber),
+        }
+    }
+}
+
+impl std::fmt::Debug for Wrapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Wrapping").field(&self.has_layers()).finish()
+    }
+}
+
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscriber").finish_non_exhaustive()
+    }
+}
+
+impl tracing_core::Subscriber for Subscriber {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        let ours = self.interest(metadata);
+        #[cfg(feature = "layers")]
+        if let Some(shadows) = &self.shadows {
+            // Filters of layers have to be asked each time unless all of them always agree.
+            let theirs = shadows.interest(metadata);
+            if ours.is_always() && !theirs.is_always() {
+                return Interest::sometimes();
+            }
+        }
+        ours
+    }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        #[cfg(feature = "layers")]
+        if self.shadows.as_ref().is_some_and(|shadows| !shadows.enabled(metadata)) {
+            return false;
+        }
         if metadata.is_span() {
             return self.span_levels.enabled(metadata.target(), "", *metadata.level());
         }
@@ -66,7 +139,12 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        Id::from_u64(self.spans.new_span(attributes))
+        let id = self.spans.new_span(attributes);
+        #[cfg(feature = "layers")]
+        if let Some(shadows) = &self.shadows {
+            self.spans.set_shadow(id, shadows.new_span(attributes.metadata()));
+        }
+        Id::from_u64(id)
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
@@ -75,6 +153,11 @@ impl tracing_core::Subscriber for Subscriber {
 
     fn record_follows_from(&self, id: &Id, follows: &Id) {
         self.spans.follows(id.into_u64(), follows.into_u64());
+    }
+
+    #[cfg(feature = "layers")]
+    fn event_enabled(&self, event: &Event<'_>) -> bool {
+        self.shadows.as_ref().is_none_or(|shadows| shadows.event_enabled(event))
     }
 
     fn event(&self, event: &Event<'_>) {

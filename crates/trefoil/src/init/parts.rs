@@ -10,7 +10,7 @@ use super::report::{Report, SignalReport};
 use crate::account::{Account, Signal};
 use crate::builder::Builder;
 use crate::clock;
-use crate::config::{Config, Console, Resolved, Settings, Told};
+use crate::config::{Config, Console, Resolved, SamplerSettings, Settings, Told};
 use crate::doctor::Vitals;
 use crate::export::{ExporterStatus, Exporters, Exporting, Left, Queue, Sources};
 use crate::log::{Levels, Logs};
@@ -56,7 +56,7 @@ impl Parts {
         let instance = resolved.claim_instance();
         let Resolved { mut settings, config, mut warnings } = resolved;
         if !settings.enabled {
-            quieten(&mut settings);
+            quieten(&mut settings, builder.wrapping().has_layers());
         }
         registry.configure(&settings.metrics);
         let accounts = [(); 3].map(|()| Arc::new(Account::default()));
@@ -66,12 +66,15 @@ impl Parts {
         let names = [builder.service_name(), resource.text("service.name").unwrap_or_default()];
         let logs = Arc::new(logs(&settings, &names, &spans, &queues, &accounts));
         let levels = Levels::new(&settings.traces.levels);
-        let silent = !settings.enabled && settings.logs.console == Console::Off;
+        let silent = !settings.enabled
+            && settings.logs.console == Console::Off
+            && !builder.wrapping().has_layers();
         let dispatch = if silent {
             Dispatch::none()
         } else {
             let subscriber = Subscriber::new(spans.clone(), levels, Arc::clone(&logs));
-            Dispatch::new(subscriber.with_propagators(Propagators::new(&settings.propagators)))
+            let propagators = Propagators::new(&settings.propagators);
+            builder.wrapping().dispatch(subscriber.with_propagators(propagators))
         };
         let running = settings.enabled.then(|| {
             let metrics = &settings.metrics;
@@ -206,11 +209,17 @@ impl Parts {
 }
 
 /// Without telemetry the console stays, which is the program's voice and no telemetry: no
-/// spans, no exporters, no port.
-fn quieten(settings: &mut Settings) {
+/// spans, no exporters, no port. Other layers still see their spans, of which none is recorded.
+fn quieten(settings: &mut Settings, has_layers: bool) {
     settings.traces.exporters.clear();
-    settings.traces.levels = "off".to_owned();
-    settings.traces.keep.open_spans_max = 0;
+    if has_layers {
+        let keep = &mut settings.traces.keep;
+        (keep.errors, keep.slow, keep.slow_by_route) = (false, None, Vec::new());
+        settings.traces.sampler = SamplerSettings::AlwaysOff;
+    } else {
+        settings.traces.levels = "off".to_owned();
+        settings.traces.keep.open_spans_max = 0;
+    }
     settings.metrics.exporters.clear();
     settings.metrics.prometheus = None;
     settings.metrics.runtime = false;

@@ -59,7 +59,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn new(range: Range<usize>) -> Text {
+    pub(super) fn new(range: Range<usize>) -> Text {
         Text { start: range.start as u32, end: range.end as u32 }
     }
 

@@ -60,8 +60,19 @@ pub(super) struct Entered {
     pub(super) current: Option<Current>,
     pub(super) metadata: Option<&'static Metadata<'static>>,
     pub(super) heritage: Option<Arc<Heritage>>,
+    /// Makes it the active span of the OpenTelemetry API, too. Leaked when the thread ends
+    /// within the span: that API's own stack may be gone by then.
     #[cfg(feature = "opentelemetry")]
-    pub(super) activated: Option<opentelemetry::ContextGuard>,
+    pub(super) activated: Option<std::mem::ManuallyDrop<opentelemetry::ContextGuard>>,
+}
+
+#[cfg(feature = "opentelemetry")]
+impl Entered {
+    pub(super) fn deactivate(&mut self) {
+        if let Some(guard) = self.activated.take() {
+            drop(std::mem::ManuallyDrop::into_inner(guard));
+        }
+    }
 }
 
 thread_local! {
@@ -74,6 +85,10 @@ thread_local! {
 /// nanoseconds and no allocation.
 #[inline]
 pub(crate) fn current() -> Option<Current> {
+    #[cfg(feature = "opentelemetry")]
+    if let Some((spans, key)) = super::bridge::active_here() {
+        return spans.with_open(key, |open| open.current(key));
+    }
     with_entered(|entered| entered.last()?.current).flatten()
 }
 
@@ -91,6 +106,12 @@ impl Stack {
         if !std::ptr::eq(self.used_last.as_ptr(), Arc::as_ptr(store)) {
             self.used_last = Arc::downgrade(store);
         }
+    }
+
+    /// The store that this thread used last.
+    #[cfg(feature = "opentelemetry")]
+    pub(super) fn used_last(&self) -> Option<Arc<Store>> {
+        self.used_last.upgrade()
     }
 
     /// The store that an entered span lies in, if it is the one that was used last.

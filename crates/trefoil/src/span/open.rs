@@ -46,6 +46,14 @@ pub(super) struct Open {
     /// Whether the thread was unwinding already when it began.
     pub(super) in_panic: bool,
     pub(super) start_ns: u64,
+    /// When it ended, if its maker says so; else 0.
+    pub(super) end_ns: u64,
+    /// Its double in the registry of other layers, else 0.
+    pub(super) shadow: u64,
+    /// Whether it has ended and is here for other layers only.
+    pub(super) closed: bool,
+    /// Whether the OpenTelemetry API knows it by its id.
+    pub(super) bridged: bool,
     pub(super) metadata: Option<&'static Metadata<'static>>,
     pub(super) scope: &'static str,
     pub(super) name: &'static str,

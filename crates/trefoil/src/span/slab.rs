@@ -7,7 +7,7 @@
 use std::cell::UnsafeCell;
 use std::hint;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Pages there can be: the last of them ends beyond four million places.
@@ -21,7 +21,7 @@ pub(super) const CACHED_MAX: usize = 64;
 pub(super) struct Slab<T> {
     pages: [OnceLock<Page<T>>; PAGES],
     free: Mutex<Free>,
-    places_max: u32,
+    places_max: AtomicU32,
 }
 
 /// Names a value as long as it lives. Never zero.
@@ -68,12 +68,19 @@ struct Free {
 }
 
 impl<T: Default> Slab<T> {
+    const PLACES_MAX: u32 = FIRST_PAGE * ((1 << PAGES) - 1);
+
+    /// As many places as there can be.
+    pub(super) fn lift_limit(&self) {
+        self.places_max.store(Self::PLACES_MAX, Ordering::Relaxed);
+    }
+
     pub(super) fn new(places_max: usize) -> Slab<T> {
-        let all = FIRST_PAGE * ((1 << PAGES) - 1);
+        let all = Self::PLACES_MAX;
         Slab {
             pages: [const { OnceLock::new() }; PAGES],
             free: Mutex::new(Free { indices: Vec::new(), fresh: 0 }),
-            places_max: u32::try_from(places_max).unwrap_or(all).min(all),
+            places_max: AtomicU32::new(u32::try_from(places_max).unwrap_or(all).min(all)),
         }
     }
 
@@ -156,7 +163,11 @@ impl<T: Default> Slab<T> {
     fn refill(&self, cache: &mut Vec<u32>) -> Option<u32> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.indices.is_empty() {
-            let count = (self.places_max - free.fresh).min(CACHED_MAX as u32 / 2);
+            let count = self
+                .places_max
+                .load(Ordering::Relaxed)
+                .saturating_sub(free.fresh)
+                .min(CACHED_MAX as u32 / 2);
             let first = free.fresh;
             free.fresh += count;
             // In reverse: the lowest is used first.

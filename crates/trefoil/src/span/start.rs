@@ -32,6 +32,12 @@ pub(super) struct Parent {
     key: u64,
 }
 
+impl Parent {
+    pub(super) fn heritage(&self) -> Option<Arc<Heritage>> {
+        self.heritage.clone()
+    }
+}
+
 /// A span as its maker describes it.
 pub(super) struct Description {
     pub(super) metadata: Option<&'static Metadata<'static>>,
@@ -68,7 +74,7 @@ impl Spans {
         } else if attributes.is_root() {
             Context::with_attached(parent_of).flatten()
         } else {
-            self.entered_parent().or_else(|| Context::with_attached(parent_of).flatten())
+            self.contextual_parent()
         };
         let heritage = match &parent {
             Some(parent) => parent.heritage.clone(),
@@ -159,7 +165,16 @@ impl Spans {
         });
     }
 
-    fn parent_at(&self, id: u64) -> Option<Parent> {
+    /// The innermost span that this thread is in, else the context that is attached.
+    fn contextual_parent(&self) -> Option<Parent> {
+        #[cfg(feature = "opentelemetry")]
+        if let Some(parent) = self.active_parent() {
+            return Some(parent);
+        }
+        self.entered_parent().or_else(|| Context::with_attached(parent_of).flatten())
+    }
+
+    pub(super) fn parent_at(&self, id: u64) -> Option<Parent> {
         if id == UNRECORDED {
             return self.entered_parent();
         }
@@ -242,6 +257,7 @@ fn fill(
     open.scope = new.scope;
     open.name = new.name;
     open.kind = new.kind;
+    (open.end_ns, open.shadow, open.closed, open.bridged) = (0, 0, false, false);
     open.status = UNSET;
     open.status_set = false;
     open.fixed = false;

@@ -1,6 +1,8 @@
 //! Spans as they leave, through `tracing`'s macros, decoded again.
 
 mod basics;
+#[cfg(feature = "opentelemetry")]
+mod bridge;
 mod cost;
 mod exemplars;
 mod lineage;

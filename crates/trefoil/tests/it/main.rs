@@ -9,7 +9,10 @@ mod grpc;
 mod http_client;
 #[allow(clippy::unwrap_used)]
 mod http_server;
+#[allow(clippy::unwrap_used)]
+mod layers;
 mod logs;
+mod m4;
 mod metric;
 #[allow(clippy::unwrap_used)]
 mod sampling;

@@ -1,0 +1,135 @@
+//! Both APIs in one trace.
+
+use opentelemetry::trace::{
+    Span as _, SpanKind, Status as ApiStatus, TraceContextExt as _, Tracer as _,
+    TracerProvider as _, mark_span_as_active,
+};
+use opentelemetry::{Context as ApiContext, KeyValue};
+use tracing::{error, info, info_span};
+
+use super::*;
+
+#[track_caller]
+fn check_child(child: &Left, parent: &Left) {
+    assert_eq!((&child.parent, &child.trace), (&parent.id, &parent.trace));
+}
+
+#[test]
+fn spans_of_both_apis_are_each_others_children() {
+    let rig = Rig::always_on();
+    let tracer = rig.spans.tracer_provider().tracer("library");
+    rig.run(|| {
+        let outer = info_span!("tracing outer").entered();
+        tracer.in_span("api", |context| {
+            let seen = context.span().span_context().span_id().to_string();
+            assert_eq!(Context::current().span.map(|span| span.span_id.to_string()), Some(seen));
+            let inner = info_span!("tracing inner").entered();
+            let active = ApiContext::current().span().span_context().span_id().to_string();
+            assert_eq!(active, inner.context().span.unwrap().span_id.to_string());
+            drop(tracer.start("api leaf"));
+            drop(inner);
+            info!("an event of the api's span");
+            drop(info_span!("tracing second"));
+        });
+        drop(tracer.start_with_context("root", &ApiContext::new()));
+        drop(info_span!("tracing last"));
+        drop(outer);
+        assert!(!ApiContext::current().has_active_span());
+        drop(tracer.start("alone"));
+    });
+    let [outer, api, inner, leaf, second, last] =
+        ["tracing outer", "api", "tracing inner", "api leaf", "tracing second", "tracing last"]
+            .map(|name| rig.one(name));
+    for (child, parent) in
+        [(&api, &outer), (&inner, &api), (&leaf, &inner), (&second, &api), (&last, &outer)]
+    {
+        check_child(child, parent);
+    }
+    assert_eq!((api.scope, leaf.scope), ("library", "library"));
+    assert_eq!(api.events[0].0, "an event of the api's span");
+    assert_eq!((rig.one("root").parent, rig.one("alone").parent), (String::new(), String::new()));
+    assert!(rig.spans.0.bridge.is_empty());
+}
+
+#[test]
+fn what_the_api_says_arrives() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let rig = Rig::always_on();
+    let tracer = rig.spans.tracer_provider().tracer("library");
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let mut span = tracer
+        .span_builder(format!("GET {}", 7))
+        .with_kind(SpanKind::Client)
+        .with_start_time(at(100))
+        .with_attributes([KeyValue::new("a", 1), KeyValue::new("b", "x"), KeyValue::new("c", true)])
+        .start(&tracer);
+    span.set_attribute(KeyValue::new("a", 2.5));
+    span.add_event_with_timestamp("event", at(101), vec![KeyValue::new("k", "v")]);
+    span.record_error(&std::fmt::Error);
+    span.set_status(ApiStatus::error("because"));
+    let other = tracer.start("other").span_context().clone();
+    span.add_link(other, vec![]);
+    span.update_name("renamed");
+    assert!(span.is_recording());
+    span.end_with_timestamp(at(107));
+    assert!(!span.is_recording());
+    span.set_attribute(KeyValue::new("late", 1));
+    drop(span);
+
+    let span = rig.one("renamed");
+    assert_eq!(span.attributes, map(&[("a", "2.5"), ("b", "x"), ("c", "true")]));
+    assert_eq!((span.kind, span.start, span.end), (3, 100_000_000_000, 107_000_000_000));
+    assert_eq!(span.status, (2, "because".into()));
+    assert_eq!(span.events[0], ("event".into(), map(&[("k", "v")])));
+    assert_eq!(span.events[1].0, "exception");
+    assert_eq!(span.links[0].1, rig.one("other").id);
+    assert_eq!(rig.left().len(), 2);
+}
+
+/// The verdict on a trace counts for the spans of both.
+#[test]
+fn m4_a_failed_trace_of_both_apis_leaves_whole() {
+    let rig = Rig::new(&settings(SamplerSettings::AlwaysOff));
+    let tracer = rig.spans.tracer_provider().tracer("library");
+    rig.run(|| {
+        for fails in [false, true] {
+            let root = info_span!("root").entered();
+            drop(tracer.start("before"));
+            let context = ApiContext::current();
+            std::thread::scope(|scope| {
+                let (rig, tracer) = (&rig, &tracer);
+                scope.spawn(move || {
+                    rig.run(|| {
+                        let span = tracer.start_with_context("there", &context);
+                        let _active = mark_span_as_active(span);
+                        info_span!("deep").in_scope(|| {
+                            if fails {
+                                error!("no");
+                            }
+                        });
+                    });
+                });
+            });
+            drop(root);
+        }
+    });
+    let names: Vec<String> = rig.left().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["deep", "before", "there", "root"]);
+    let [before, there, deep, root] = ["before", "there", "deep", "root"].map(|n| rig.one(n));
+    for (child, parent) in [(&before, &root), (&there, &root), (&deep, &there)] {
+        check_child(child, parent);
+    }
+    assert_eq!(rig.counts().sampled_out, 4);
+    assert!(rig.spans.0.bridge.is_empty());
+}
+
+#[test]
+fn a_thread_that_ends_within_a_span_does_no_harm() {
+    let rig = Rig::always_on();
+    let _provider = rig.spans.tracer_provider();
+    std::thread::scope(|scope| {
+        scope.spawn(|| rig.run(|| std::mem::forget(info_span!("s").entered())));
+    });
+    rig.run(|| drop(info_span!("after")));
+    assert_eq!(rig.one("after").parent, "");
+}
