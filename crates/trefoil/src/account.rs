@@ -124,11 +124,13 @@ pub struct Counts {
 impl Counts {
     /// The view of one exporter of several: what it did itself, and what never came as far
     /// as the exporters, which is all of the signal's but what they `settled` together.
+    /// Both may have produced: found items on disk that an earlier process left.
     pub(crate) fn of_exporter(own: &Counts, settled: &Counts, signal: &Counts) -> Counts {
         let dropped = std::array::from_fn(|reason| {
             own.dropped[reason] + signal.dropped[reason].saturating_sub(settled.dropped[reason])
         });
-        Counts { exported: own.exported, dropped, ..*signal }
+        let produced = own.produced + signal.produced.saturating_sub(settled.produced);
+        Counts { produced, exported: own.exported, dropped, ..*signal }
     }
 
     /// Items lost for one reason.

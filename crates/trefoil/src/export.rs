@@ -19,6 +19,7 @@ mod probe;
 mod pump;
 mod queue;
 mod retry;
+mod spool;
 mod status_line;
 mod stdout;
 mod strategies;
@@ -29,7 +30,7 @@ pub(crate) use probe::{Tried, try_once};
 pub(crate) use pump::Collect;
 pub(crate) use queue::{Priority, Queue};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
@@ -38,22 +39,25 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
-use tracing::Dispatch;
-use tracing::dispatcher::with_default;
 
 use crate::account::{Account, Counts, Signal};
-use crate::config::{BatchSettings, ExporterSettings, Settings, Told};
+use crate::config::{BatchSettings, ExporterSettings, Settings, SpoolSettings, Told};
 use crate::resource::Resource;
 use crate::sample::Remote;
 use batch::Ledger;
 use ending::Ending;
 use lane::{Known, Lane, Surroundings};
 use pump::{Pump, Source};
+use spool::Spool;
 use status_line::StatusLine;
 use target::Target;
 
 /// Beyond a deadline: for the answer of the exporter's thread.
 const ANSWER_SLACK: Duration = Duration::from_millis(250);
+
+/// Between two comparisons of the clocks, at first and later.
+const CLOCK_FIRST: Duration = Duration::from_millis(50);
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the requests of a test lie.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +87,36 @@ pub(crate) struct Exporting {
     exporters: Vec<Arc<Known>>,
 }
 
+thread_local! {
+    static EXPORTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the exporter's thread.
+///
+/// TRAP: spans and records of the exporter's own requests would beget requests without end.
+/// A scoped dispatcher on the thread would silence them, too, but from then on every span and
+/// event of the whole process would have to ask for its thread's dispatcher.
+pub(crate) fn is_exporting() -> bool {
+    EXPORTS.get()
+}
+
+/// Whether code with this target may run on the exporter's thread.
+pub(crate) fn may_be_exporting(target: &str) -> bool {
+    const CRATES: [&str; 9] = [
+        "h2",
+        "hyper",
+        "hyper_util",
+        "mio",
+        "rustls",
+        "rustls_native_certs",
+        "tokio",
+        "tokio_rustls",
+        "tokio_util",
+    ];
+    let name = target.split("::").next().unwrap_or_default();
+    CRATES.contains(&name)
+}
+
 /// To whom each signal goes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exporters {
@@ -93,6 +127,8 @@ pub(crate) struct Exporters {
     pub(crate) metric_interval: Duration,
     /// What standard error is told of trouble.
     pub(crate) told: Told,
+    /// Where batches wait that could not be sent.
+    pub(crate) spool: Option<SpoolSettings>,
 }
 
 impl Exporters {
@@ -103,6 +139,7 @@ impl Exporters {
             logs: settings.logs.exporters.clone(),
             metric_interval: settings.metrics.interval,
             told: settings.told,
+            spool: settings.spool.clone(),
         }
     }
 }
@@ -159,16 +196,17 @@ impl Exporting {
         let (orders, inbox) = unbounded_channel();
         let queues = [Arc::clone(&sources.traces), Arc::clone(&sources.logs)];
         let samplers = sources.samplers.clone();
+        let spool = exporters.spool.clone();
         let routes = routes(&exporters, sources);
         let told = exporters.told;
         let exporters: Vec<_> = routes
             .iter()
             .flat_map(|route| route.exporters.iter().map(|(_, k)| Arc::clone(k)))
             .collect();
-        let all = exporters.clone();
+        let status_line = (exporters.clone(), told);
         let work = move || {
-            // TRAP: spans of the exporter's own requests would beget requests without end.
-            with_default(&Dispatch::none(), || run(resource, routes, (all, told), samplers, inbox));
+            EXPORTS.set(true);
+            run(resource, routes, (spool, samplers), status_line, inbox);
         };
         let thread = thread::Builder::new().name("trefoil-export".to_owned()).spawn(work);
         let thread = thread.map(|handle| handle.thread().id()).ok();
@@ -299,8 +337,8 @@ fn route(
 fn run(
     resource: Arc<Resource>,
     routes: Vec<Route>,
+    (spool, samplers): (Option<SpoolSettings>, Vec<Arc<Remote>>),
     (exporters, told): (Vec<Arc<Known>>, Told),
-    samplers: Vec<Arc<Remote>>,
     orders: UnboundedReceiver<Order>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -316,52 +354,75 @@ fn run(
     let around = Rc::new(Surroundings { resource, ending, status_line });
     let service = around.resource.text("service.name").unwrap_or_default().to_owned();
     let tasks = LocalSet::new();
-    tasks.block_on(&runtime, async {
+    let answer = tasks.block_on(&runtime, async {
         for sampler in samplers {
             let asking = strategies::follow(sampler, service.clone(), Rc::clone(&around));
             tokio::task::spawn_local(asking);
         }
-        let pumps: Vec<_> = routes.into_iter().map(|route| pump(route, &around)).collect();
+        let spool = spool.and_then(|settings| match Spool::open(&settings) {
+            Ok(spool) => Some(spool),
+            Err(why) => {
+                around.status_line.warn(&why);
+                None
+            }
+        });
+        let pump = |route| pump(route, spool.as_ref(), &around);
+        let pumps: Vec<_> = routes.into_iter().map(pump).collect();
+        tokio::task::spawn_local(keep_time());
         for pump in &pumps {
             tokio::task::spawn_local(Rc::clone(pump).run());
         }
-        tokio::task::spawn_local(keep_time());
-        follow(orders, &pumps, &around).await;
+        follow(orders, &pumps, &around).await
     });
     drop(tasks);
     // A name that is being looked up must not hold up the end.
     runtime.shutdown_background();
+    // Last, when connections are closed and the spool is free for whom comes next.
+    if let Some((reply, lost)) = answer {
+        let _ = reply.send(lost);
+    }
 }
 
-fn pump(route: Route, around: &Rc<Surroundings>) -> Rc<Pump> {
+/// Keeps the clock of spans right for as long as the thread runs.
+async fn keep_time() {
+    let mut pause = CLOCK_FIRST;
+    loop {
+        crate::clock::reanchor();
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(CLOCK_INTERVAL);
+    }
+}
+
+fn pump(route: Route, spool: Option<&Rc<Spool>>, around: &Rc<Surroundings>) -> Rc<Pump> {
     let Route { signal, source, limits, exporters, account, settled } = route;
     let freed = Rc::new(Notify::new());
-    let lane = |(settings, known): (ExporterSettings, Arc<Known>)| {
+    let ledger = Ledger::new(account, settled);
+    let lane = |(place, (settings, known)): (usize, (ExporterSettings, Arc<Known>))| {
         let target = Target::new(&settings, signal);
         if let Target::Off(why) = &target {
             around.status_line.failed(&known.endpoint, signal, why);
         }
-        Lane::new(target, known, limits.clone(), around, &freed)
+        let spool = spool.as_ref().filter(|_| target.is_remote());
+        let shelf = spool.and_then(|spool| match spool.shelf(signal, place) {
+            Ok(shelf) => Some(shelf),
+            Err(why) => {
+                around.status_line.failed(&known.endpoint, signal, &why);
+                None
+            }
+        });
+        let parts = (target, known, shelf);
+        Lane::new(parts, place == 0, limits.clone(), around, &freed, &ledger)
     };
-    let lanes: Vec<_> = exporters.into_iter().map(lane).collect();
-    Pump::new(signal, source, lanes, Ledger::new(account, settled), freed)
+    let lanes: Vec<_> = exporters.into_iter().enumerate().map(lane).collect();
+    Pump::new(signal, source, lanes, ledger, freed)
 }
 
-/// Keeps the clock of spans and records beside the system's.
-async fn keep_time() {
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        seconds.tick().await;
-        crate::clock::reanchor();
-    }
-}
-
-/// Follows orders until the one to end.
+/// Follows orders until the one to end; gives whom to answer that, and what.
 async fn follow(
     mut orders: UnboundedReceiver<Order>,
     pumps: &[Rc<Pump>],
     around: &Rc<Surroundings>,
-) {
+) -> Option<(mpsc::Sender<Left>, Left)> {
     loop {
         match orders.recv().await {
             Some(Order::Flush { deadline, reply }) => {
@@ -373,13 +434,11 @@ async fn follow(
                 });
             }
             Some(Order::Shutdown { deadline, reply }) => {
-                let left = end(pumps, around, deadline.into()).await;
-                let _ = reply.send(left);
-                return;
+                return Some((reply, end(pumps, around, deadline.into()).await));
             }
             None => {
                 end(pumps, around, tokio::time::Instant::now()).await;
-                return;
+                return None;
             }
         }
     }

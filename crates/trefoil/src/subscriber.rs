@@ -9,6 +9,7 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 
 use crate::clock;
+use crate::export;
 use crate::log::{Levels, Logs};
 use crate::propagate::Propagators;
 use crate::span::Spans;
@@ -59,11 +60,18 @@ impl Subscriber {
 
     /// Whether telemetry wants a callsite.
     fn interest(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() {
-            self.logs.register_span(metadata);
-            return self.span_levels.interest(metadata, "");
+        let interest = match metadata.is_span() {
+            true => {
+                self.logs.register_span(metadata);
+                self.span_levels.interest(metadata, "")
+            }
+            false => self.logs.interest(metadata),
+        };
+        // Which thread it is has to be asked each time, see `enabled`.
+        match interest.is_always() && export::may_be_exporting(metadata.target()) {
+            true => Interest::sometimes(),
+            false => interest,
         }
-        self.logs.interest(metadata)
     }
 }
 
@@ -124,6 +132,9 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if export::is_exporting() {
+            return false;
+        }
         #[cfg(feature = "layers")]
         if self.shadows.as_ref().is_some_and(|shadows| !shadows.enabled(metadata)) {
             return false;

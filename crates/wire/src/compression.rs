@@ -176,6 +176,14 @@ pub fn compress(encoding: Encoding, body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// The checksum of gzip and zip: CRC-32 with the polynomial of IEEE 802.3.
+#[must_use]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +271,12 @@ mod tests {
         let body = encoder.finish().unwrap();
         let why = decompressed(Encoding::Zstd, &body, 10_000).unwrap_err();
         assert!(why.contains("memory"), "{why}");
+    }
+
+    #[test]
+    fn crc32_is_the_one_of_the_catalogues() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(b""), 0);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct Half {
     open: Cell<usize>,
     /// Of several exporters the one that took most of it says what became of it.
     best: Cell<Option<Outcome>>,
+    /// Whether the exporter that answers for it has it on disk, and says later.
+    spooled: Cell<bool>,
     ledger: Rc<Ledger>,
 }
 
@@ -53,6 +55,17 @@ impl Half {
         if best.is_none_or(|best| best.exported(self.items) < outcome.exported(self.items)) {
             self.best.set(Some(outcome));
         }
+        self.close_one();
+    }
+
+    /// One exporter has it on disk and will say later what became of it, for all if
+    /// `answers`.
+    pub(super) fn settle_spooled(&self, answers: bool) {
+        self.spooled.set(self.spooled.get() | answers);
+        self.close_one();
+    }
+
+    fn close_one(&self) {
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 {
             self.ledger.close(self);
@@ -89,18 +102,36 @@ impl Ledger {
         let number = self.next.get();
         self.next.set(number + 1);
         self.open.borrow_mut().insert(number, items);
-        let (open, best) = (Cell::new(exporters), Cell::new(None));
-        let ledger = Rc::clone(self);
-        Rc::new(Half { items, priority, scopes, number, open, best, ledger })
+        Rc::new(Half {
+            items,
+            priority,
+            scopes,
+            number,
+            open: Cell::new(exporters),
+            best: Cell::new(None),
+            spooled: Cell::new(false),
+            ledger: Rc::clone(self),
+        })
     }
 
     fn close(&self, half: &Half) {
-        if let Some(outcome) = half.best.get() {
-            outcome.book(&self.signal, half.items);
-            outcome.book(&self.settled, half.items);
+        if let Some(outcome) = half.best.get().filter(|_| !half.spooled.get()) {
+            self.book(outcome, half.items);
         }
         self.open.borrow_mut().remove(&half.number);
         self.progress.notify_waiters();
+    }
+
+    /// Writes down what became of items, for the signal.
+    pub(super) fn book(&self, outcome: Outcome, items: u64) {
+        outcome.book(&self.signal, items);
+        outcome.book(&self.settled, items);
+    }
+
+    /// Items that an earlier process left on disk are as good as produced.
+    pub(super) fn produced(&self, items: u64) {
+        self.signal.produced(items);
+        self.settled.produced(items);
     }
 
     pub(super) fn account(&self) -> &Account {
@@ -139,7 +170,7 @@ impl Outcome {
         }
     }
 
-    fn book(self, account: &Account, items: u64) {
+    pub(super) fn book(self, account: &Account, items: u64) {
         account.exported(self.exported(items));
         if let Outcome::Dropped(reason, dropped) = self {
             account.dropped(reason, dropped);

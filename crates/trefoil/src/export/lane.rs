@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::batch::{Outcome, Parcel, Waiting, request};
-use super::ending::Ending;
+use super::batch::{Ledger, Outcome, Parcel, Waiting, request};
+use super::ending::{Ending, Health};
 use super::retry::Backoff;
-use super::status_line::StatusLine;
+use super::spool::Shelf;
+use super::status_line::{StatusLine, authority};
 use super::target::{Accepted, Failure, Prepared, Target};
 use crate::account::{Account, Counts, Dropped, Signal};
 use crate::config::{BatchSettings, ExporterSettings};
@@ -46,6 +47,14 @@ pub(super) struct Lane {
     hurry: Notify,
     /// Told when there is room for another parcel.
     freed: Rc<Notify>,
+    ledger: Rc<Ledger>,
+    shelf: Option<Shelf>,
+    /// Whether it says for the signal what became of items that it has on disk.
+    answers: bool,
+    resending: Cell<bool>,
+    own_health: Health,
+    /// Of all lanes to the same receiver.
+    health: Rc<Health>,
 }
 
 /// What other threads may know about a lane.
@@ -120,13 +129,15 @@ impl Known {
 
 impl Lane {
     pub(super) fn new(
-        target: Target,
-        known: Arc<Known>,
+        (target, known, shelf): (Target, Arc<Known>, Option<Shelf>),
+        answers: bool,
         limits: BatchSettings,
         around: &Rc<Surroundings>,
         freed: &Rc<Notify>,
+        ledger: &Rc<Ledger>,
     ) -> Rc<Lane> {
-        Rc::new(Lane {
+        let health = around.ending.health(authority(&known.endpoint));
+        let lane = Rc::new(Lane {
             signal: known.signal,
             target,
             limits,
@@ -136,12 +147,21 @@ impl Lane {
             in_flight: Cell::new(0),
             hurry: Notify::new(),
             freed: Rc::clone(freed),
-        })
+            ledger: Rc::clone(ledger),
+            shelf,
+            answers,
+            resending: Cell::new(false),
+            own_health: Health::default(),
+            health,
+        });
+        lane.take_over();
+        lane
     }
 
     /// Whether a parcel would leave at once.
     pub(super) fn is_free(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.get() < self.in_flight_max()
+        let takes_all = self.shelf.as_ref().is_some_and(|shelf| !shelf.is_empty());
+        takes_all || self.waiting.is_empty() && self.in_flight.get() < self.in_flight_max()
     }
 
     fn in_flight_max(&self) -> usize {
@@ -154,7 +174,10 @@ impl Lane {
     /// Takes a parcel: it leaves at once or waits, within the limits of a queue.
     pub(super) fn offer(self: &Rc<Self>, parcel: Parcel) {
         self.count_pending(&parcel, true);
-        if self.is_free() {
+        if let Some(shelf) = self.shelf.as_ref().filter(|shelf| !shelf.is_empty()) {
+            // What came before goes before.
+            self.put_aside(shelf, parcel);
+        } else if self.is_free() {
             self.start(parcel);
         } else {
             self.wait(parcel);
@@ -165,10 +188,12 @@ impl Lane {
         self.in_flight.set(self.in_flight.get() + 1);
         let lane = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let end = lane.deliver(&parcel).await;
+            let request = request(&lane.around.resource, &parcel.halves);
+            let end = lane.deliver(request, lane.shelf.is_none()).await;
             lane.settle(parcel, end);
             lane.in_flight.set(lane.in_flight.get() - 1);
             lane.go_on();
+            lane.resend();
         });
     }
 
@@ -196,10 +221,15 @@ impl Lane {
     }
 
     /// Drops all that waits: the process ends.
-    pub(super) fn give_up(&self) {
+    pub(super) fn give_up(self: &Rc<Self>) {
         while let Some(parcel) = self.waiting.pop() {
-            self.count_pending(&parcel, false);
-            parcel.settle_dropped(&self.known.account, Dropped::Shutdown);
+            match &self.shelf {
+                Some(shelf) => self.put_aside(shelf, parcel),
+                None => {
+                    self.count_pending(&parcel, false);
+                    parcel.settle_dropped(&self.known.account, Dropped::Shutdown);
+                }
+            }
         }
     }
 
@@ -208,8 +238,11 @@ impl Lane {
         self.hurry.notify_waiters();
     }
 
-    fn settle(&self, parcel: Parcel, end: End) {
+    fn settle(self: &Rc<Self>, parcel: Parcel, end: End) {
         let account = &self.known.account;
+        if let (End::OutOfTime | End::Stopped, Some(shelf)) = (&end, &self.shelf) {
+            return self.put_aside(shelf, parcel);
+        }
         let again = matches!(end, End::OutOfTime) && parcel.rounds < ERROR_ROUNDS_MAX;
         if again && let Some(errors) = self.keep_errors(&parcel) {
             return self.wait(errors);
@@ -238,9 +271,8 @@ impl Lane {
         Some(Parcel { signal: parcel.signal, halves: errors, rounds: parcel.rounds + 1 })
     }
 
-    /// Tries until it is taken or refused, or its time is up.
-    async fn deliver(&self, parcel: &Parcel) -> End {
-        let request = request(&self.around.resource, &parcel.halves);
+    /// Tries until it is taken or refused, or its time is up, or once.
+    async fn deliver(&self, request: Vec<u8>, persistent: bool) -> End {
         let prepared = match self.target.prepare(self.signal, request) {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -258,9 +290,15 @@ impl Lane {
                     return End::Refused;
                 }
                 Try::Done(Err(Failure::Retry { why, after })) => (why, after),
-                Try::Stopped => return End::Stopped,
+                Try::Stopped => {
+                    self.failed("no answer before the end", true);
+                    return End::Stopped;
+                }
             };
             self.failed(&why, true);
+            if !persistent {
+                return End::OutOfTime;
+            }
             let again = Instant::now() + backoff.pause(after);
             if let Some(end) = self.around.ending.of_all() {
                 // Without a word when to come back there is no use in waiting.
@@ -283,19 +321,27 @@ impl Lane {
     async fn attempt(&self, prepared: &Prepared, until: Instant) -> Try {
         let limit = until.min(Instant::now() + self.target.timeout());
         let attempt = tokio::time::timeout_at(limit, self.target.attempt(self.signal, prepared));
-        tokio::select! {
+        let healths = [&self.own_health, &self.health];
+        healths.iter().for_each(|health| health.asked());
+        let done = tokio::select! {
             done = attempt => Try::Done(done.unwrap_or_else(|_| {
                 self.target.disconnect();
                 let why = "no answer in time".to_owned();
                 Err(Failure::Retry { why, after: None })
             })),
             () = self.ending() => Try::Stopped,
+        };
+        if let Try::Done(answer) = &done {
+            let may_pass = matches!(answer, Err(Failure::Retry { .. }));
+            healths.iter().for_each(|health| health.answered(!may_pass));
         }
+        done
     }
 
     /// Waits until the process ends and there is no more time for this exporter.
     async fn ending(&self) {
-        self.around.ending.expired(|| self.known.is_failing()).await;
+        let healths = [&self.own_health, &self.health];
+        self.around.ending.expired(|| healths.iter().any(|health| health.is_hopeless())).await;
     }
 
     fn accepted(&self, accepted: Accepted) -> End {
@@ -340,6 +386,8 @@ impl Lane {
         self.known.pending_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 }
+
+mod shelf;
 
 /// How the delivery of a parcel ended.
 enum End {

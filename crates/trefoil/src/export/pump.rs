@@ -184,7 +184,7 @@ impl Pump {
         if let Source::Queue(queue) = &self.source {
             queue.close();
         }
-        self.lanes.iter().for_each(|lane| lane.give_up());
+        self.lanes.iter().for_each(Lane::give_up);
         let _ = timeout_at(limit, self.settled_all()).await;
     }
 

@@ -74,6 +74,11 @@ impl StatusLine {
         self.recovered(endpoint, signal);
     }
 
+    /// Something else that people should know, once.
+    pub(super) fn warn(&self, what: &str) {
+        (self.write)(&format!("trefoil: {what}"));
+    }
+
     fn failed_at(&self, now: Instant, endpoint: &str, signal: Signal, why: &str) {
         let mut troubles = self.troubles.borrow_mut();
         let authority = authority(endpoint);
@@ -138,7 +143,7 @@ impl StatusLine {
 }
 
 /// Host and port: the three signals of one receiver differ in their paths.
-fn authority(endpoint: &str) -> &str {
+pub(super) fn authority(endpoint: &str) -> &str {
     let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     after_scheme.split('/').next().unwrap_or(after_scheme)
 }

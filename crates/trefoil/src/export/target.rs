@@ -130,6 +130,11 @@ impl Target {
         }
     }
 
+    /// Whether it acknowledges over a network, so that keeping what it did not take helps.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Target::Otlp(_) | Target::Collector(_))
+    }
+
     /// Makes what goes over the wire out of an OTLP export request.
     ///
     /// # Errors

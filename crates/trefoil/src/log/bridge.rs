@@ -66,8 +66,9 @@ impl Bridge {
 
 impl log::Log for Bridge {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        // What `tracing` tells of its spans is no record.
-        !metadata.target().starts_with("tracing::span")
+        // What `tracing` tells of its spans is no record, and the exporter is silent.
+        !crate::export::is_exporting()
+            && !metadata.target().starts_with("tracing::span")
             && with_logs(|logs, _| logs.wants(metadata.target(), level(metadata.level())))
                 .unwrap_or_default()
     }

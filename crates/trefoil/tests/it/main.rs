@@ -3,6 +3,8 @@
 mod child;
 #[allow(clippy::unwrap_used)]
 mod edge;
+#[allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
+mod export;
 #[allow(clippy::unwrap_used)]
 mod grpc;
 #[allow(clippy::unwrap_used)]

@@ -1,5 +1,6 @@
 //! For people: a trace is a tree with durations, what failed stands out.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -17,7 +18,7 @@ const DIM: &str = "2";
 const RED: &str = "31";
 const YELLOW: &str = "33";
 
-/// Traces deeper than this are cut: they are no trees of calls but loops.
+/// What lies deeper than this begins at the margin again: nobody reads further to the right.
 const DEPTH_MAX: usize = 100;
 
 struct Page<'o> {
@@ -103,9 +104,13 @@ fn trace(service: &str, id: &[u8], mut spans: Vec<Span<'_>>, page: &mut Page<'_>
             _ => roots.push(i),
         }
     }
-    let tree = Tree { spans: &spans, children: &children };
-    for (place, &root) in roots.iter().enumerate() {
-        tree.write(root, "  ", place + 1 == roots.len(), 0, page)?;
+    let shown = RefCell::new(vec![false; spans.len()]);
+    let tree = Tree { spans: &spans, children: &children, shown };
+    // Behind the roots come spans that no root leads to: rings, and what lies too deep.
+    for at in roots.into_iter().chain(0..spans.len()) {
+        if !tree.shown.borrow()[at] {
+            tree.write(at, "  ", true, 0, page)?;
+        }
     }
     Ok(())
 }
@@ -113,6 +118,7 @@ fn trace(service: &str, id: &[u8], mut spans: Vec<Span<'_>>, page: &mut Page<'_>
 struct Tree<'t, 'a> {
     spans: &'t [Span<'a>],
     children: &'t [Vec<usize>],
+    shown: RefCell<Vec<bool>>,
 }
 
 impl Tree<'_, '_> {
@@ -124,6 +130,7 @@ impl Tree<'_, '_> {
         depth: usize,
         page: &mut Page<'_>,
     ) -> Result<()> {
+        self.shown.borrow_mut()[at] = true;
         let (branch, below) = match (depth, is_last) {
             (0, _) => ("", ""),
             (_, true) => ("└─ ", "   "),
@@ -136,7 +143,8 @@ impl Tree<'_, '_> {
         if depth == DEPTH_MAX {
             return Ok(());
         }
-        let children = &self.children[at];
+        let is_new = |child: &usize| !self.shown.borrow()[*child];
+        let children: Vec<usize> = self.children[at].iter().copied().filter(is_new).collect();
         for (place, &child) in children.iter().enumerate() {
             self.write(child, &indent, place + 1 == children.len(), depth + 1, page)?;
         }
