@@ -8,6 +8,7 @@ use trefoil_query::duration::parse_prometheus_ms;
 use trefoil_store::{KeptTraces, Retention, RetentionBytes};
 
 use crate::args::{Flag, Values};
+use crate::pipeline::cardinality;
 
 /// The flags of `serve`; `demo` has them too.
 pub(crate) const FLAGS: &[Flag] = &[
@@ -44,6 +45,8 @@ pub(crate) const FLAGS: &[Flag] = &[
         "service.name,service.namespace,service.instance.id,deployment.environment.name",
         "resource attributes that become labels of every series",
     ),
+    flag("series-per-metric", "N", "200000", "active series of one metric; the excess shares one"),
+    flag("values-per-label", "N", "100000", "active values of one label of a metric, likewise"),
     flag("promote-scope", "BOOL", "false", "whether scopes become labels otel_scope_… of series"),
     flag("ui-dir", "DIR", "", "serve the web app from this folder instead (for its development)"),
     flag("print-config", "", "", "print each value and where it came from, then exit"),
@@ -95,6 +98,8 @@ pub(crate) struct Config {
     pub(crate) cors_origins: Vec<String>,
     /// Resource attributes that become labels of every series.
     pub(crate) promoted_attributes: Vec<String>,
+    /// How many series a metric may have.
+    pub(crate) cardinality: cardinality::Limits,
     /// Whether the scope's name, version and attributes become labels.
     pub(crate) promote_scope: bool,
     /// Folder the web app is served from, if not from the binary.
@@ -148,6 +153,10 @@ impl Config {
             query_bytes_max: values.read("query-bytes", size)?,
             cors_origins: values.read("cors-origin", list)?,
             promoted_attributes: values.read("promote-resource-attributes", list)?,
+            cardinality: cardinality::Limits {
+                series: values.read("series-per-metric", count)?,
+                values: values.read("values-per-label", count)?,
+            },
             promote_scope: values.switch("promote-scope")?,
             ui_dir: values
                 .read("ui-dir", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text))))?,
@@ -240,6 +249,13 @@ fn retention(text: &str) -> Result<Option<Duration>, String> {
     match text {
         "none" => Ok(None),
         _ => duration(text).map(Some).map_err(|why| format!("{why}, or none")),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a number above 0 is expected".to_owned()),
     }
 }
 

@@ -19,6 +19,8 @@ use trefoil_wire::protobuf::schema::Message;
 
 use crate::config::Config;
 use crate::selfmon::Counters;
+pub(crate) use metrics::cardinality;
+use metrics::cardinality::Cardinality;
 use metrics::delta::Totals;
 use metrics::families::Families;
 use metrics::known::KnownSeries;
@@ -87,6 +89,7 @@ pub(crate) struct Pipeline {
     totals: Totals,
     families: Families,
     known: KnownSeries,
+    cardinality: Cardinality,
 }
 
 /// Data stamped this far ahead of our clock is kept, and counted as a sign of bad clocks.
@@ -104,6 +107,7 @@ impl Pipeline {
             totals: Totals::default(),
             families: Families::default(),
             known: KnownSeries::new(config.memory_bytes),
+            cardinality: Cardinality::new(config.cardinality),
         }
     }
 
@@ -135,12 +139,16 @@ impl Pipeline {
             Ok(()) => self.append(&intake.batch),
             Err(error) => Err(Rejected::Malformed(error.explain(signal.schema(), request))),
         };
+        let (overflowed, metric) = std::mem::take(&mut effects.overflowed);
         match &result {
-            Ok(()) => self.families.learn(effects.families),
+            Ok(()) => {
+                self.families.learn(effects.families);
+                self.counters.signal(signal).overflowed(overflowed);
+            }
             Err(_) => self.totals.take_back(&effects.added),
         }
         self.count(signal, &intake, result.as_ref().err());
-        result.map(|()| intake.refusals.outcome())
+        result.map(|()| cardinality::warn(intake.refusals.outcome(), overflowed, &metric))
     }
 
     /// Stores a Loki push (protobuf), like [`export`](Self::export).
@@ -169,6 +177,11 @@ impl Pipeline {
             return Ok(());
         }
         self.store.append(batch).map_err(Rejected::from)
+    }
+
+    /// Metric series that appeared lately.
+    pub(crate) fn active_series(&self) -> usize {
+        self.cardinality.series()
     }
 
     /// Series with delta temporality whose running totals are kept.

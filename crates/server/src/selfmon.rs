@@ -31,6 +31,7 @@ pub(crate) struct SignalCounters {
     received: AtomicU64,
     stored: AtomicU64,
     future: AtomicU64,
+    overflowed: AtomicU64,
     bytes: AtomicU64,
     refused: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -49,6 +50,11 @@ impl SignalCounters {
     /// Counts stored items stamped well ahead of our clock.
     pub(crate) fn future(&self, count: u64) {
         self.future.fetch_add(count, Relaxed);
+    }
+
+    /// Counts points that went to an overflow series.
+    pub(crate) fn overflowed(&self, count: u64) {
+        self.overflowed.fetch_add(count, Relaxed);
     }
 
     /// Counts bytes of decompressed requests.

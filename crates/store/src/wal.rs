@@ -3,6 +3,7 @@
 //! Segments named by the first append they may hold; in them records of a length, the
 //! append's number, a checksum and the batch. `docs/format/wal.md` has the bytes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +53,9 @@ pub(crate) struct Wal {
     dir: PathBuf,
     path: PathBuf,
     file: Box<dyn Append>,
+    /// Whether the segment is there; without room for it on the disk it comes with the
+    /// next write.
+    begun: bool,
     len: u64,
     last: u64,
     closed: Vec<Closed>,
@@ -83,16 +87,28 @@ impl Wal {
         last: u64,
         closed: Vec<Closed>,
     ) -> Result<Self> {
-        let (path, file) = start_segment(&*vfs, dir, last + 1)?;
+        let (path, file, begun) = match start_segment(&*vfs, dir, last + 1) {
+            Ok((path, file)) => (path, file, true),
+            // Reading must be possible all the same.
+            Err(error) if error.is_disk_full() => {
+                (dir.join(segment_name(last + 1)), Box::new(NoRoom) as Box<dyn Append>, false)
+            }
+            Err(error) => return Err(error),
+        };
         // An empty segment of an earlier start has been replaced, not followed.
         let closed = closed.into_iter().filter(|segment| segment.path != path).collect();
         let dir = dir.to_owned();
         let len = SEGMENT_HEADER as u64;
-        Ok(Wal { vfs, dir, path, file, len, last, closed, buffer: Vec::new(), syncs: 0 })
+        Ok(Wal { vfs, dir, path, file, begun, len, last, closed, buffer: Vec::new(), syncs: 0 })
     }
 
     /// Writes and syncs records, all or none.
     pub(crate) fn write(&mut self, records: &[Record]) -> std::result::Result<(), Failure> {
+        if !self.begun {
+            let segment = start_segment(&*self.vfs, &self.dir, self.last + 1);
+            (self.path, self.file) = segment.map_err(Failure::Refused)?;
+            self.begun = true;
+        }
         if self.len >= SEGMENT_BYTES {
             self.rotate().map_err(Failure::Refused)?;
         }
@@ -172,7 +188,7 @@ impl Wal {
             };
             match gone {
                 Ok(()) => removed = true,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => {
                     failed = Some(Error::io("remove", &segment.path, e));
                     kept.push(segment);
@@ -189,6 +205,24 @@ impl Wal {
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.len + self.closed.iter().map(|s| s.bytes).sum::<u64>()
+    }
+}
+
+/// Stands in for a segment that could not be begun. Nothing is written to it.
+#[derive(Debug)]
+struct NoRoom;
+
+impl Append for NoRoom {
+    fn append(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn cut(&mut self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
     }
 }
 

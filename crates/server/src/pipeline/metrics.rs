@@ -2,6 +2,7 @@
 //! default, and more: deltas are summed up, resource attributes that people ask by become
 //! labels, `target_info` has the others.
 
+pub(crate) mod cardinality;
 pub(crate) mod delta;
 mod exponential;
 pub(crate) mod families;
@@ -10,6 +11,7 @@ mod name;
 mod series;
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use trefoil_store::model::{Exemplar, Metadata, MetricKind, STALE_NAN, Sample, SampleValue};
@@ -39,6 +41,26 @@ pub(super) struct Effects {
     pub(super) added: Vec<Added>,
     /// What the batch says of families; to be remembered if it is stored.
     pub(super) families: Vec<News>,
+    /// Points that went to an overflow series, and the metric of the first.
+    pub(super) overflowed: (u64, String),
+    /// Sums of what is too much, by series and time.
+    sums: HashMap<(Labels, i64), f64>,
+}
+
+impl Effects {
+    fn overflows(&mut self, metric: &str) {
+        if self.overflowed.0 == 0 {
+            metric.clone_into(&mut self.overflowed.1);
+        }
+        self.overflowed.0 += 1;
+    }
+
+    /// The sum of what has overflowed to a series at a time, this value included.
+    fn sum(&mut self, labels: &Labels, time_ms: i64, value: f64) -> f64 {
+        let sum = self.sums.entry((labels.clone(), time_ms)).or_insert(0.0);
+        *sum += value;
+        *sum
+    }
 }
 
 /// Puts the data points of a request into the batch.
@@ -128,8 +150,20 @@ fn take(
         Err(error) => return intake.refusals.refuse(*error, count, metric.name),
     };
     let (name, family, key, bytes) = (None, place.key, place.key, KeyBytes::default());
-    let mut family =
-        Family { pipeline, place, metric, name, family, key, bytes, latest_ms, effects };
+    let (now_ns, overflows) = (intake.now_ns, false);
+    let mut family = Family {
+        pipeline,
+        place,
+        metric,
+        name,
+        family,
+        key,
+        bytes,
+        now_ns,
+        overflows,
+        latest_ms,
+        effects,
+    };
     match family.translate(intake)? {
         Ok(()) => Ok(()),
         Err(error) => intake.refusals.refuse(error, count, metric.name),
@@ -213,6 +247,10 @@ struct Family<'f, 'a> {
     family: Key,
     key: Key,
     bytes: KeyBytes,
+    /// When the request came.
+    now_ns: i64,
+    /// The series of the current point are those that have what is too much.
+    overflows: bool,
     /// Latest time of any sample of the resource.
     latest_ms: &'f mut Option<i64>,
     effects: &'f mut Effects,
@@ -373,6 +411,7 @@ impl<'f, 'a> Family<'f, 'a> {
         more: impl FnOnce(&mut KeyBytes),
         make: Make<'_>,
     ) -> Result<Arc<[SeriesHandle]>, ItemError> {
+        self.overflows = false;
         self.bytes.clear();
         self.bytes.push_key(self.key);
         self.bytes.push_messages(&common.attributes);
@@ -385,11 +424,23 @@ impl<'f, 'a> Family<'f, 'a> {
         }
         let place = self.place;
         let mut labels = place.base.with_attributes(common.attributes)?;
-        let name = self.name()?;
-        let all = make(&mut labels, name);
+        let name = self.name()?.to_owned();
+        if !pipeline.cardinality.admits(&name, &labels, self.now_ns) {
+            // The end of one of many series is not the end of all; and the running total of
+            // deltas that come and go would be nobody's.
+            if common.is_stale || self.is_delta() {
+                return Err(ItemError::Rule("too_many_series"));
+            }
+            labels = place.base.overflow();
+            self.overflows = true;
+            self.effects.overflows(&name);
+        }
+        let all = make(&mut labels, &name);
         let handle = |labels| pipeline.store.series_handle(labels);
         let handles: Arc<[SeriesHandle]> = all.into_iter().map(handle).collect();
-        known.insert(key, Arc::clone(&handles));
+        if !self.overflows {
+            known.insert(key, Arc::clone(&handles));
+        }
         Ok(handles)
     }
 
@@ -402,7 +453,18 @@ impl<'f, 'a> Family<'f, 'a> {
         handles.first().cloned().ok_or(ItemError::Rule("empty_name"))
     }
 
-    /// Adds a sample to a series.
+    fn is_delta(&self) -> bool {
+        let number = match &self.metric.data {
+            wire::Data::Sum(sum) => sum.aggregation_temporality,
+            wire::Data::Histogram(histogram) => histogram.aggregation_temporality,
+            wire::Data::ExponentialHistogram(histogram) => histogram.aggregation_temporality,
+            _ => 0,
+        };
+        matches!(temporality(number), Ok(Temporality::Delta))
+    }
+
+    /// Adds a sample to a series. What overflows is summed up over the request; of gauges
+    /// the last one counts.
     fn put(
         &mut self,
         batch: &mut Batch,
@@ -411,6 +473,11 @@ impl<'f, 'a> Family<'f, 'a> {
         value: f64,
     ) -> SeriesIndex {
         let value = if common.is_stale { STALE_NAN } else { value };
+        let adds_up = self.overflows && !matches!(self.metric.data, wire::Data::Gauge(_));
+        let value = match adds_up {
+            true => self.effects.sum(series.labels(), common.time_ms, value),
+            false => value,
+        };
         self.put_value(batch, common, series, SampleValue::Float(value))
     }
 

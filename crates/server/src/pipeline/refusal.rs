@@ -176,6 +176,9 @@ fn advice(reason: &'static str) -> &'static str {
         "delta_out_of_order" => {
             "a delta that is not later than the one before it in its series; it came late or twice"
         }
+        "too_many_series" => {
+            "a delta, or the end, of a series beyond --series-per-metric or --values-per-label"
+        }
         "too_many_delta_series" => "too many series with delta temporality; use cumulative",
         "invalid_labels" => "the labels of the stream are not of the form {name=\"value\", …}",
         "no_labels" => "at least one label is required per stream",

@@ -19,6 +19,11 @@ pub(crate) fn exposition(state: &AppState) -> String {
     page.sample("trefoil_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     process(&mut page, state);
     receive(&mut page, &state.counters, state.pipeline.delta_series());
+    let help = "Metric series that appeared within the last day.";
+    page.single("trefoil_active_series", "gauge", help, state.pipeline.active_series());
+    let help = "Data points that went to an overflow series.";
+    let overflowed = &state.counters.signal(Signal::Metrics).overflowed;
+    page.single("trefoil_overflow_points_total", "counter", help, overflowed.load(Relaxed));
     in_flight(&mut page, state);
     store(&mut page, &stats);
     queries(&mut page, &state.counters);

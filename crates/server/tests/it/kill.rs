@@ -16,6 +16,7 @@ use trefoil_store::{
 use crate::binary::{Server, try_request};
 use crate::otlp::{self, SIGNALS, to_protobuf};
 
+/// `TREFOIL_KILLS` asks for more.
 const KILLS: u32 = 50;
 /// After so many kills everything is read back; the last one is among them.
 const CHECK_EVERY: u32 = 10;
@@ -25,10 +26,10 @@ const LIFE_MS_MAX: u64 = 250;
 const SENDERS: u64 = 2;
 
 /// What was sent of one signal: for each item whether its request was acknowledged.
-type Sent = Arc<Mutex<BTreeMap<u64, bool>>>;
+pub(crate) type Sent = Arc<Mutex<BTreeMap<u64, bool>>>;
 
 /// Good enough to choose moments and sizes (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
@@ -49,7 +50,7 @@ fn seed() -> u64 {
 }
 
 /// Sends until the server is gone; every item has a number of its own.
-fn send(
+pub(crate) fn send(
     server: &str,
     signal: usize,
     next: &AtomicU64,
@@ -80,7 +81,8 @@ fn fifty_kills_lose_nothing_acknowledged_and_double_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let sent: [Sent; 3] = Default::default();
     let next = Arc::new(AtomicU64::new(1));
-    for kill in 1..=KILLS {
+    let kills = std::env::var("TREFOIL_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    for kill in 1..=kills {
         // Little memory, so that heads are flushed to parts under the load.
         let server = Server::start(dir.path(), &["--memory=64MiB", "--max-body=8MiB"]);
         let gone = Arc::new(AtomicBool::new(false));
@@ -107,12 +109,12 @@ fn fifty_kills_lose_nothing_acknowledged_and_double_nothing() {
 
 /// Time itself is meant: how long a server lives.
 #[expect(clippy::disallowed_methods, reason = "time itself is meant")]
-fn wait(time: Duration) {
+pub(crate) fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
 /// Reads everything back and compares it with what was sent.
-fn check(dir: &Path, kill: u32, sent: &[Sent; 3]) {
+pub(crate) fn check(dir: &Path, kill: u32, sent: &[Sent; 3]) {
     let started = Instant::now();
     let store = Store::open(dir, Settings::default()).unwrap();
     for (at, stored) in [spans(&store), samples(&store), logs(&store)].iter().enumerate() {

@@ -5,6 +5,7 @@ mod admin;
 mod binary;
 mod command_line;
 mod demo;
+mod disk;
 mod grpc;
 mod hostile;
 mod kill;

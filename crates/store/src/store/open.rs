@@ -58,6 +58,7 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         before: manifest_flushed,
         series_bytes: 0,
         split: false,
+        no_room: false,
     };
     let replayed = wal::replay(&*vfs, &wal_dir, manifest_flushed, &mut |n, payload| {
         recovery.apply(n, payload)
@@ -66,7 +67,9 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
     let nameless = u64::from(recovery.head.nameless_samples() > 0);
     damage.blocks.fetch_add(replayed.damaged + nameless, Relaxed);
     let mut wal = Wal::start(Arc::clone(&vfs), &wal_dir, replayed.last, replayed.closed)?;
-    wal.trim(recovery.manifest.flushed)?;
+    if !recovery.no_room {
+        wal.trim(recovery.manifest.flushed)?;
+    }
     let quarantined = quarantine::files(&*vfs, dir).map_err(io("list", &quarantine::dir(dir)))?;
 
     let Recovery { parts, head, manifest, replayed: rows, .. } = recovery;
@@ -166,6 +169,9 @@ struct Recovery<'a> {
     series_bytes: usize,
     /// Whether a head was flushed before the log had ended.
     split: bool,
+    /// The disk was too full to write parts: the head keeps what it has, and the log all
+    /// that the head may refer to.
+    no_room: bool,
 }
 
 impl Recovery<'_> {
@@ -190,8 +196,19 @@ impl Recovery<'_> {
         flush::learn_into(&mut self.manifest.families, families);
         // A long log must not need more memory than the data did when it came.
         let grown = self.head.read().bytes().saturating_sub(self.series_bytes);
-        if grown as u64 >= self.limits.head_bytes {
-            self.flush(number)?;
+        let limit = match self.no_room {
+            true => self.limits.head_bytes_max,
+            false => self.limits.head_bytes,
+        };
+        if grown as u64 >= limit {
+            match self.flush(number) {
+                Err(error) if error.is_disk_full() && !self.no_room => {
+                    // To start and answer comes first; there is memory for more.
+                    self.no_room = true;
+                    return Ok(());
+                }
+                done => done?,
+            }
             // Later appends may name series by those that are flushed now.
             self.head = Arc::new(self.head.successor(number));
             self.series_bytes = self.head.read().bytes();
@@ -208,7 +225,13 @@ impl Recovery<'_> {
             return Ok(());
         }
         if last > self.head.base() {
-            self.flush(last)?;
+            match self.flush(last) {
+                Err(error) if error.is_disk_full() => {
+                    self.no_room = true;
+                    return Ok(());
+                }
+                done => done?,
+            }
         }
         let nameless = self.head.nameless_samples();
         self.head = Arc::new(Head::new(last));

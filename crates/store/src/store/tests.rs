@@ -24,6 +24,7 @@ use crate::tally::Tally;
 use crate::vfs::faulty::{Fault, Faulty};
 
 mod admin;
+mod day;
 mod faults;
 mod lifecycle;
 mod references;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use trefoil_store::model::{Resource, Scope, Value};
 use trefoil_store::{Labels, LabelsBuilder};
 use trefoil_wire::otlp::Attributes;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::pipeline::attribute::{attributes, label_name, string, text};
 use crate::pipeline::refusal::ItemError;
@@ -97,6 +98,13 @@ impl Base {
         Ok(labels)
     }
 
+    /// The labels, without `__name__`, of the series that has what is too much.
+    pub(super) fn overflow(&self) -> PointLabels<'_> {
+        let mut labels = self.labels();
+        labels.set(super::cardinality::OVERFLOW, "true");
+        labels
+    }
+
     fn labels(&self) -> PointLabels<'_> {
         let mut labels = PointLabels::default();
         for (name, value) in &self.promoted {
@@ -161,6 +169,24 @@ impl<'a> PointLabels<'a> {
             self.add(name, value);
         }
         Ok(())
+    }
+
+    /// Names and values, by name.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The same for the same labels.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hasher = Xxh3::new();
+        for (name, value) in self.pairs() {
+            // The ends keep `ab`, `c` from being `a`, `bc`.
+            hasher.update(name.as_bytes());
+            hasher.update(&[0xff]);
+            hasher.update(value.as_bytes());
+            hasher.update(&[0xff]);
+        }
+        hasher.digest()
     }
 
     /// The value set so far.

@@ -212,3 +212,46 @@ fn exemplars_and_metadata_are_kept() {
     assert_eq!(metadata[0].0, "took_seconds");
     assert_eq!((&*metadata[0].1.unit, &*metadata[0].1.help), ("s", "how long"));
 }
+
+#[test]
+fn too_many_series_of_a_metric_share_one_and_nothing_is_refused() {
+    let bench = Bench::with(|config| {
+        config.cardinality.series = 2;
+    });
+    let point = |user: &str, value: u32| {
+        format!(
+            r#"{{"timeUnixNano":"5000000000","asInt":"{value}","attributes":[
+            {{"key":"user","value":{{"stringValue":"{user}"}}}}]}}"#
+        )
+    };
+    let points: Vec<String> =
+        ["a", "b", "c", "d"].iter().zip(1..).map(|(user, n)| point(user, n)).collect();
+    let sum = |temporality: u32| {
+        format!(
+            r#"{{"name":"requests","sum":{{"aggregationTemporality":{temporality},
+            "isMonotonic":true,"dataPoints":[{}]}}}}"#,
+            points.join(",")
+        )
+    };
+    for _ in 0..2 {
+        let outcome = bench.metric(&sum(2));
+        assert_eq!(outcome.refused, 0, "{outcome:?}");
+        assert!(outcome.message.contains("2 points of requests_total"), "{outcome:?}");
+        assert!(outcome.message.contains("otel_metric_overflow=\"true\""), "{outcome:?}");
+    }
+    let gauge = format!(r#"{{"name":"size","gauge":{{"dataPoints":[{}]}}}}"#, points.join(","));
+    assert_eq!(bench.metric(&gauge).refused, 0);
+    assert_eq!(
+        bench.series().trim(),
+        "requests_total{otel_metric_overflow=true} 7@5000
+requests_total{user=a} 1@5000
+requests_total{user=b} 2@5000
+size{otel_metric_overflow=true} 4@5000
+size{user=a} 1@5000
+size{user=b} 2@5000"
+    );
+    // A running total of deltas of nobody in particular would be wrong.
+    let outcome = bench.metric(&sum(1));
+    assert_eq!(outcome.refused, 2, "{outcome:?}");
+    assert!(outcome.message.contains("2 too_many_series"), "{outcome:?}");
+}

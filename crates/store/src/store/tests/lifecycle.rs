@@ -460,6 +460,38 @@ fn a_nearly_full_disk_refuses_writes_keeps_reading_and_resumes_by_itself() {
 }
 
 #[test]
+fn a_store_on_a_full_disk_opens_answers_and_resumes() {
+    let vfs = Faulty::new(1);
+    let mut small = settings();
+    (small.memory_bytes, small.disk_reserve_bytes) = (8 << 20, 0);
+    let store = open::open(Arc::new(vfs.clone()), dir(), small.clone()).unwrap();
+    // More than the head may have before it is flushed.
+    let mut batch = numbered(1);
+    let resource = batch.resource(&Resource::default());
+    let scope = batch.scope(&Scope::default());
+    let body = Value::Str(format!("1 0 {}", "x".repeat(300_000)).into());
+    let record = LogRecord { time_ns: 1, body, ..LogRecord::default() };
+    batch.log(resource, scope, &Labels::from_pairs([("s", "2")]), &record);
+    for _ in 0..3 {
+        store.append(&batch).unwrap();
+    }
+    drop(store);
+    let vfs = vfs.after_kill();
+    vfs.limit(0);
+    let store = open::open(Arc::new(vfs.clone()), dir(), small).unwrap();
+    assert_eq!(store.stats().replayed, 3 * 7);
+    assert!(matches!(store.append(&numbered(2)), Err(Error::DiskFull(_))));
+    assert_eq!(find(&store.snapshot()).samples.len(), 2);
+    vfs.heal();
+    store.maintain(START_NS).unwrap();
+    store.append(&numbered(3)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = open_on(&vfs.after_power_loss()).unwrap();
+    assert_eq!(find(&store.snapshot()).samples.len(), 4);
+}
+
+#[test]
 fn a_disk_full_to_the_last_byte_costs_nothing_but_time() {
     let vfs = Faulty::new(1);
     let store = Settings { disk_reserve_bytes: 0, ..settings() };
