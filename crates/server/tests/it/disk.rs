@@ -187,6 +187,8 @@ fn a_file_system_filled_to_the_last_byte_costs_nothing_but_time() {
         // Now nothing at all is left, and the process dies.
         let mut rest = std::fs::OpenOptions::new().append(true).open(&filler).unwrap();
         while std::io::Write::write(&mut rest, &[0; 512]).is_ok_and(|n| n > 0) {}
+        // An open file keeps its room when it is removed.
+        drop(rest);
         server.kill();
         let server = Server::start(&data, &flags);
         assert_eq!(found(&server), before, "with {reserve} in reserve");

@@ -57,7 +57,9 @@ impl Valve {
         }
         self.free_bytes.store(0, Relaxed);
         self.closed.store(true, Relaxed);
-        Error::DiskFull(format!("{error}; writes are refused until there is room"))
+        Error::DiskFull(format!(
+            "the disk is full: {error}; writes are refused until there is room"
+        ))
     }
 
     fn measured(&self, free_bytes: u64) {
