@@ -26,9 +26,9 @@ const METRICS_MAX: usize = 50_000;
 /// The limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Active series of one metric.
+    /// Series of one metric that may appear within [`FORGET_NS`].
     pub(crate) series: usize,
-    /// Active values of one label of one metric.
+    /// Values of one label of one metric, likewise.
     pub(crate) values: usize,
 }
 
