@@ -35,6 +35,8 @@ enum Ends {
 fn ours(rate: f64, ends: Ends) -> Running {
     let telemetry = trefoil::Trefoil::builder("bench")
         .discard()
+        // As the rivals, whose events are not log records as well.
+        .no_logs()
         .sampling_rate(rate)
         .install()
         .expect("nothing else is installed");
@@ -46,6 +48,7 @@ fn ours(rate: f64, ends: Ends) -> Running {
 fn off() -> Running {
     let telemetry = trefoil::Trefoil::builder("bench")
         .enabled(false)
+        .console(trefoil::Console::Off)
         .install()
         .expect("nothing else is installed");
     through_tracing(Ends::Well, move || {

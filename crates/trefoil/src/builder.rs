@@ -388,6 +388,15 @@ impl Builder {
         })
     }
 
+    /// Log records do not leave the process; the console and the spans' events stay.
+    #[must_use]
+    pub fn no_logs(self) -> Builder {
+        self.set("no_logs", |d, s| {
+            d.logs.exporters.set(Vec::new(), s);
+            Ok(())
+        })
+    }
+
     /// Encodes and batches everything as for a receiver and then throws it away, for
     /// measuring what telemetry costs.
     #[must_use]
