@@ -125,6 +125,8 @@ pub(crate) struct Exporters {
     pub(crate) logs: Vec<ExporterSettings>,
     /// Between two collections of metrics.
     pub(crate) metric_interval: Duration,
+    /// Longest that a collection of metrics is tried, retries included.
+    pub(crate) metric_timeout: Duration,
     /// What standard error is told of trouble.
     pub(crate) told: Told,
     /// Where batches wait that could not be sent.
@@ -138,6 +140,7 @@ impl Exporters {
             metrics: settings.metrics.exporters.clone(),
             logs: settings.logs.exporters.clone(),
             metric_interval: settings.metrics.interval,
+            metric_timeout: settings.metrics.export_timeout,
             told: settings.told,
             spool: settings.spool.clone(),
         }
@@ -304,7 +307,11 @@ fn routes(wanted: &Exporters, sources: Sources) -> Vec<Route> {
             account: Arc::clone(&metric_account),
         };
         // Collections are few and large: bytes are their limit.
-        let limits = BatchSettings { queue_items_max: usize::MAX, ..BatchSettings::default() };
+        let limits = BatchSettings {
+            queue_items_max: usize::MAX,
+            export_timeout: wanted.metric_timeout,
+            ..BatchSettings::default()
+        };
         let exporters = &wanted.metrics;
         let some = !exporters.is_empty();
         some.then(|| route(Signal::Metrics, source, limits, metric_account, exporters))
@@ -486,7 +493,7 @@ async fn end(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, dead_code, reason = "the integration tests use the rest")]
 #[path = "../tests/it/receiver.rs"]
 pub(crate) mod receiver;
 #[cfg(test)]

@@ -201,6 +201,12 @@ impl Handle {
     pub fn flush(&self, deadline: Duration) -> Report {
         self.parts.flush(deadline)
     }
+
+    /// Lines that the console could not take: its stream was stuck or closed.
+    #[must_use]
+    pub fn console_lost(&self) -> u64 {
+        self.parts.logs.console_lost()
+    }
 }
 
 /// Starts the parts; nothing of it is global.

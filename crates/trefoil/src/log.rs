@@ -41,7 +41,7 @@ use subsystem::Subsystems;
 pub use body::LogBody;
 #[cfg(feature = "log")]
 pub(crate) use bridge::Bridge;
-pub(crate) use level::{Directives, Levels};
+pub(crate) use level::Levels;
 
 /// Says that the process, or a part of it, cannot go on: like [`tracing::error!`], with the
 /// severity FATAL. It ends nothing by itself.

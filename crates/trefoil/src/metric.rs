@@ -48,6 +48,5 @@ pub use runtime::CountingAllocator;
 
 pub(crate) use family::Kind;
 pub(crate) use otlp::ReaderState;
-pub(crate) use registry::Collected;
 pub(crate) use runtime::{install_service, observe_exporters, observe_signal};
 pub(crate) use serve::Serving;

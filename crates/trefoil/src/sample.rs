@@ -29,8 +29,6 @@ pub(crate) struct Start<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) trace_id: TraceId,
     pub(crate) name: &'a str,
-    /// OTLP's `SpanKind`.
-    pub(crate) kind: u8,
     pub(crate) now_ns: u64,
     /// Attributes that the span begins with, as text.
     pub(crate) attribute: &'a dyn Fn(&str) -> Option<Cow<'a, str>>,

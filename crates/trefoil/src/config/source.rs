@@ -12,6 +12,7 @@ pub(crate) enum Layer {
     /// A default that the program sets, below everything the operator says.
     Program,
     /// `OTEL_CONFIG_FILE`. Where there is a file, the layer of standard variables is empty.
+    #[cfg_attr(not(feature = "config-file"), expect(dead_code, reason = "no file is read"))]
     File,
     /// `OTEL_*` as OpenTelemetry's specification has them.
     Standard,

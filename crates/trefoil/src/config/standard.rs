@@ -22,6 +22,7 @@ pub(super) fn apply(draft: &mut Draft, environment: &mut Environment<'_>) {
 }
 
 /// Whether one of the tables has this name: with a file, those are ignored.
+#[cfg(feature = "config-file")]
 pub(super) fn is_standard(name: &str) -> bool {
     let listed = [GENERAL, EXPORTERS, NAME].iter().any(|table| table.iter().any(|r| r.0 == name));
     listed || name.starts_with("OTEL_EXPORTER_OTLP_") || name.starts_with("OTEL_TRACES_SAMPLER")

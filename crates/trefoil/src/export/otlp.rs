@@ -69,10 +69,6 @@ impl Otlp {
         })
     }
 
-    pub(super) fn endpoint(&self) -> &str {
-        &self.connections.endpoint().text
-    }
-
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }

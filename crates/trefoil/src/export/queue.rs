@@ -152,7 +152,8 @@ impl Queue {
         before - room.0
     }
 
-    /// Hands over all items, for tests.
+    /// Hands over all items.
+    #[cfg(test)]
     pub(crate) fn drain(&self, item: &mut dyn FnMut(&'static str, Priority, &[u8])) {
         while self.take(item) > 0 {}
     }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,7 +156,7 @@ fn to_stderr(line: &str) {
 #[cfg(not(test))]
 fn to_stderr(line: &str) {
     // One write, so that lines of others do not come between; nobody is left to tell if it fails.
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
 }
 
 #[cfg(test)]

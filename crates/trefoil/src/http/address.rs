@@ -1,6 +1,5 @@
 //! Who calls whom, without what should not be written down.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, HeaderMap, Uri, header};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, StatusCode, header, request, response};
+use http::{HeaderMap, Request, StatusCode, header, response};
 use http_body::Body;
 use tracing::{Span, field};
 

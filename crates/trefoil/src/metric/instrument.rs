@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::declare::Definition;
-use super::family::{Family, Kind};
+use super::family::Family;
 use super::label::{LabelSet, Labels};
 use super::registry::Registry;
 use super::series::{Series, Store};

@@ -64,7 +64,7 @@ pub trait Label: Copy {
 
 /// Combinations beyond which there is no table of them, but a lookup.
 #[doc(hidden)]
-pub const STATES_MAX: usize = 1024;
+pub(super) const STATES_MAX: usize = 1024;
 
 /// The value of a label, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]

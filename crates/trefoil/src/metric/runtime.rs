@@ -15,7 +15,7 @@ use super::declare::Audience;
 use super::family::Kind;
 use super::label::LabelSet;
 use super::number::Number;
-use super::observe::{Observable, Observer};
+use super::observe::Observer;
 use super::registry::Registry;
 
 /// Begins to report the process, the allocator and the tokio runtime that this is called

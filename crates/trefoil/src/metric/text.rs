@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use trefoil_wire::exposition::{self, Format, Writer};
-use trefoil_wire::otlp::metrics::Number;
 
 use super::declare::Audience;
 use super::exemplar::Exemplar;

@@ -26,7 +26,6 @@ fn decide(sampler: &Sampler, name: &str, parent: Option<&SpanContext>, random: u
         parent,
         trace_id: parent.map_or(trace_id(random), |p| p.trace_id),
         name,
-        kind: 2,
         now_ns: 1_000_000_000,
         attribute: &|key| match key {
             "http.route" => Some(ROUTE.into()),

@@ -343,7 +343,6 @@ impl Store {
             parent: parent.as_ref(),
             trace_id,
             name,
-            kind: if new.found.kind == 0 { new.kind } else { new.found.kind },
             now_ns: new.start_ns,
             attribute: &|key| {
                 let mut all = attributes(&buffers.body);

@@ -20,6 +20,8 @@ use trefoil_wire::protobuf::{Decode, Reader};
 use super::*;
 use crate::account::Counts;
 use crate::config::{BatchSettings, Console, ConsoleStream, LogSettings, SamplerSettings};
+use crate::context::TraceFlags;
+use crate::id::{SpanId, TraceId};
 use crate::log::{Levels, Logs};
 use crate::subscriber::Subscriber;
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes, varint_len};
+use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes};
 use super::local::{Buffers, Local, empty};
 use super::open::{Open, attributes, encode_flags};
 use super::slab::Key;

@@ -43,7 +43,7 @@ pub struct Instrumented<T> {
     inner: T,
     server: Arc<Server>,
     /// Of a pool: while it is there, metrics tell of the pool. They would keep it open.
-    watched: Option<Watched>,
+    _watched: Option<Watched>,
 }
 
 #[derive(Clone)]
@@ -79,7 +79,7 @@ fn instrumented<DB: Database>(inner: Pool<DB>, name: Option<&str>) -> Instrument
     let server = Arc::new(Server::of(&inner, name));
     let pool = Arc::new(inner.clone());
     super::watch(&server, &pool);
-    Instrumented { inner, server, watched: Some(Watched(pool)) }
+    Instrumented { inner, server, _watched: Some(Watched(pool)) }
 }
 
 impl<T> Instrumented<T> {
@@ -89,7 +89,7 @@ impl<T> Instrumented<T> {
     }
 
     fn with<U>(&self, inner: U) -> Instrumented<U> {
-        Instrumented { inner, server: Arc::clone(&self.server), watched: None }
+        Instrumented { inner, server: Arc::clone(&self.server), _watched: None }
     }
 }
 
@@ -140,7 +140,7 @@ impl<C: DerefMut> Instrumented<C> {
     /// Runs statements on the connection, or on that of the transaction.
     pub fn executor(&mut self) -> Instrumented<&mut C::Target> {
         let server = Arc::clone(&self.server);
-        Instrumented { inner: &mut *self.inner, server, watched: None }
+        Instrumented { inner: &mut *self.inner, server, _watched: None }
     }
 }
 

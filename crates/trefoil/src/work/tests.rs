@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use super::*;
-use crate::attribute::{self, Key, Text};
+use crate::attribute;
 use crate::testing::capture;
 
 #[test]

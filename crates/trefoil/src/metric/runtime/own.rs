@@ -1,6 +1,7 @@
 //! What became of the telemetry itself.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{Audience, Kind, Registry, observe};
 use crate::account::{Account, Counts, Dropped, Signal};
@@ -66,6 +67,12 @@ pub(crate) fn observe_exporters(
     each(about, Kind::Gauge, |e| e.queued.0);
     let about = ("trefoil_sdk_queue_bytes", "By", "Bytes that wait to be exported.");
     each(about, Kind::Gauge, |e| e.queued.1);
+    let about =
+        ("trefoil_sdk_exporter_last_success_seconds", "s", "Unix time of the last success.");
+    each(about, Kind::Gauge, |e| {
+        let since = e.last_success.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.map_or(0, |since| since.as_secs())
+    });
     let about = ("trefoil_sdk_exporter_failing", "", "1 if the last try failed and is repeated.");
     each(about, Kind::Gauge, |e| u64::from(e.failing));
 }
