@@ -118,7 +118,7 @@ pub(crate) fn may_be_exporting(target: &str) -> bool {
 }
 
 /// To whom each signal goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exporters {
     pub(crate) traces: Vec<ExporterSettings>,
     pub(crate) metrics: Vec<ExporterSettings>,
@@ -131,6 +131,21 @@ pub(crate) struct Exporters {
     pub(crate) told: Told,
     /// Where batches wait that could not be sent.
     pub(crate) spool: Option<SpoolSettings>,
+}
+
+#[cfg(test)]
+impl Default for Exporters {
+    fn default() -> Self {
+        Exporters {
+            traces: Vec::new(),
+            metrics: Vec::new(),
+            logs: Vec::new(),
+            metric_interval: Duration::ZERO,
+            metric_timeout: BatchSettings::default().export_timeout,
+            told: Told::default(),
+            spool: None,
+        }
+    }
 }
 
 impl Exporters {

@@ -10,10 +10,11 @@
 //!     tracing::info_span!("charge").in_scope(|| tracing::warn!(attempt = 2, "card refused"));
 //! });
 //! captured.assert_tree(
-//!     "
+//!     r#"
 //!     order order.id=7
 //!       charge
-//!     ",
+//!         * card refused attempt=2 level="WARN"
+//!     "#,
 //! );
 //! captured.assert_logs(r#"WARN "card refused" attempt=2 in charge"#);
 //! ```

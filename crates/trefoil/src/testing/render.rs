@@ -55,7 +55,9 @@ fn line(out: &mut String, depth: usize, span: &Span) {
     out.push('\n');
     for Event { name, attributes: of_event, .. } in &span.events {
         let _ = write!(out, "{indent}  * {name}");
-        attributes(out, of_event);
+        // The target is a path in the test's own code.
+        let own: Vec<_> = of_event.iter().filter(|(key, _)| key != "target").cloned().collect();
+        attributes(out, &own);
         out.push('\n');
     }
     for link in &span.links {
