@@ -60,7 +60,13 @@ impl Default for Scratch {
 #[must_use]
 pub fn settings() -> Settings {
     let retention = Retention { metrics: None, logs: None, traces: None };
-    Settings { memory_bytes: 64 << 20, retention, fsync: false }
+    Settings {
+        memory_bytes: 64 << 20,
+        retention,
+        fsync: false,
+        disk_reserve_bytes: 0,
+        ..Settings::default()
+    }
 }
 
 /// Rows of every kind.
