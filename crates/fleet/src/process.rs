@@ -30,6 +30,10 @@ impl Process {
         command.args(&settings.arguments).arg(name).arg(settings.seed.to_string());
         command.args(settings.breaks.arguments()).envs(environment(name, settings));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Ctrl-C in a terminal goes to a whole group. It is for the fleet, which then lets its
+        // services finish and send the rest.
+        #[cfg(unix)]
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| failed(&error))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(&"it has no standard streams"));
