@@ -71,7 +71,10 @@ impl Database {
         if !blow.wait.is_zero() {
             let lock = self.lock(blow.wait).await;
             // It is held for its time, not for that of the statement, which waits for it.
-            std::mem::forget(lock);
+            tokio::spawn(async move {
+                tokio::time::sleep(blow.wait).await;
+                drop(lock);
+            });
         }
         Next { pool: &self.patient, _lock: None }
     }
@@ -89,7 +92,7 @@ impl Database {
         Some(held)
     }
 
-    /// Closes it and removes its file.
+    /// Removes its file.
     pub(crate) fn remove(&self) {
         // What is left is small, and lies where the system cleans up.
         let _ = std::fs::remove_file(file(self.service.name));
