@@ -36,6 +36,21 @@ fn count<T>(found: Option<T>, bytes: u64, tally: &Tally) -> Result<Option<T>> {
     }
 }
 
+/// A decoded block from the cache, else read and kept there. A macro, since the kinds are
+/// variants of one type.
+macro_rules! cached {
+    ($snapshot:ident, $file:expr, $block:expr, $kind:ident, $read:expr) => {{
+        let key = key($file, $block);
+        match $snapshot.cache.get(key) {
+            Some(Cached::$kind(found)) => Some(found),
+            _ => {
+                let read = $read;
+                read.inspect(|b| $snapshot.cache.insert(key, Cached::$kind(Arc::clone(b))))
+            }
+        }
+    }};
+}
+
 impl Snapshot {
     pub(super) fn series_block(
         &self,
@@ -44,14 +59,7 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<Option<Arc<SeriesBlock>>> {
         let Some(info) = part.series_blocks.get(at) else { return Ok(None) };
-        let key = key(&part.file, &info.block);
-        let found = match self.cache.get(key) {
-            Some(Cached::Series(block)) => Some(block),
-            _ => {
-                let read = part.read_series(info)?;
-                read.inspect(|b| self.cache.insert(key, Cached::Series(Arc::clone(b))))
-            }
-        };
+        let found = cached!(self, &part.file, &info.block, Series, part.read_series(info)?);
         count(found, info.block.raw_len(), tally)
     }
 
@@ -87,14 +95,7 @@ impl Snapshot {
         info: &LogBlockInfo,
         tally: &Tally,
     ) -> Result<Option<Arc<LogBlock>>> {
-        let key = key(&part.file, &info.block);
-        let found = match self.cache.get(key) {
-            Some(Cached::Log(block)) => Some(block),
-            _ => {
-                let read = part.read(info)?;
-                read.inspect(|b| self.cache.insert(key, Cached::Log(Arc::clone(b))))
-            }
-        };
+        let found = cached!(self, &part.file, &info.block, Log, part.read(info)?);
         count(found, info.block.raw_len(), tally)
     }
 
@@ -122,14 +123,7 @@ impl Snapshot {
         rows: u32,
         tally: &Tally,
     ) -> Result<Option<Arc<LogBodies>>> {
-        let key = key(&part.file, at);
-        let found = match self.cache.get(key) {
-            Some(Cached::LogBodies(found)) => Some(found),
-            _ => {
-                let read = part.read_bodies(at, rows)?;
-                read.inspect(|b| self.cache.insert(key, Cached::LogBodies(Arc::clone(b))))
-            }
-        };
+        let found = cached!(self, &part.file, at, LogBodies, part.read_bodies(at, rows)?);
         count(found, at.raw_len(), tally)
     }
 
@@ -157,14 +151,7 @@ impl Snapshot {
         rows: u32,
         tally: &Tally,
     ) -> Result<Option<Arc<LogAttributes>>> {
-        let key = key(&part.file, at);
-        let found = match self.cache.get(key) {
-            Some(Cached::LogAttributes(found)) => Some(found),
-            _ => {
-                let read = part.read_attributes(at, rows)?;
-                read.inspect(|a| self.cache.insert(key, Cached::LogAttributes(Arc::clone(a))))
-            }
-        };
+        let found = cached!(self, &part.file, at, LogAttributes, part.read_attributes(at, rows)?);
         count(found, at.raw_len(), tally)
     }
 
@@ -192,14 +179,7 @@ impl Snapshot {
         rows: u32,
         tally: &Tally,
     ) -> Result<Option<Arc<LogIds>>> {
-        let key = key(&part.file, at);
-        let found = match self.cache.get(key) {
-            Some(Cached::LogIds(found)) => Some(found),
-            _ => {
-                let read = part.read_ids(at, rows)?;
-                read.inspect(|i| self.cache.insert(key, Cached::LogIds(Arc::clone(i))))
-            }
-        };
+        let found = cached!(self, &part.file, at, LogIds, part.read_ids(at, rows)?);
         count(found, at.raw_len(), tally)
     }
 
@@ -209,14 +189,7 @@ impl Snapshot {
         info: &SpanBlockInfo,
         tally: &Tally,
     ) -> Result<Option<Arc<SpanBlock>>> {
-        let key = key(&part.file, &info.block);
-        let found = match self.cache.get(key) {
-            Some(Cached::Span(block)) => Some(block),
-            _ => {
-                let read = part.read(info)?;
-                read.inspect(|b| self.cache.insert(key, Cached::Span(Arc::clone(b))))
-            }
-        };
+        let found = cached!(self, &part.file, &info.block, Span, part.read(info)?);
         count(found, info.block.raw_len(), tally)
     }
 
@@ -231,14 +204,13 @@ impl Snapshot {
         let Some((attributes, _)) = &info.more else {
             return Ok(block.inline.as_ref().map(|(attributes, _)| Arc::clone(attributes)));
         };
-        let key = key(&part.file, attributes);
-        let found = match self.cache.get(key) {
-            Some(Cached::SpanAttributes(found)) => Some(found),
-            _ => {
-                let read = part.read_attributes(attributes, info.rows)?;
-                read.inspect(|a| self.cache.insert(key, Cached::SpanAttributes(Arc::clone(a))))
-            }
-        };
+        let found = cached!(
+            self,
+            &part.file,
+            attributes,
+            SpanAttributes,
+            part.read_attributes(attributes, info.rows)?
+        );
         count(found, attributes.raw_len(), tally)
     }
 
@@ -253,14 +225,8 @@ impl Snapshot {
         let Some((_, details)) = &info.more else {
             return Ok(block.inline.as_ref().map(|(_, details)| Arc::clone(details)));
         };
-        let key = key(&part.file, details);
-        let found = match self.cache.get(key) {
-            Some(Cached::SpanDetails(found)) => Some(found),
-            _ => {
-                let read = part.read_details(details, info.rows)?;
-                read.inspect(|d| self.cache.insert(key, Cached::SpanDetails(Arc::clone(d))))
-            }
-        };
+        let found =
+            cached!(self, &part.file, details, SpanDetails, part.read_details(details, info.rows)?);
         count(found, details.raw_len(), tally)
     }
 
@@ -271,14 +237,7 @@ impl Snapshot {
         info: &PageInfo,
         tally: &Tally,
     ) -> Result<Option<Arc<TracePage>>> {
-        let key = key(&part.file, &info.structure);
-        let found = match self.cache.get(key) {
-            Some(Cached::TracePage(page)) => Some(page),
-            _ => {
-                let read = part.read_page(info)?;
-                read.inspect(|p| self.cache.insert(key, Cached::TracePage(Arc::clone(p))))
-            }
-        };
+        let found = cached!(self, &part.file, &info.structure, TracePage, part.read_page(info)?);
         count(found, info.structure.raw_len() + info.ids.raw_len(), tally)
     }
 }
