@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use trefoil_store::Store;
+use trefoil_store::encodings::Column;
+use trefoil_store::model::{Attribute, Value};
 use trefoil_wire::compression::{Encoding, compress};
 use trefoil_wire::otlp::metrics::Number;
 use trefoil_wire::otlp::metrics::write::{MetricsWriter, Temporality};
@@ -46,6 +48,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "remote_write" => remote_write(),
         "loki_push" => loki_push(),
         "store_wal" => wal(),
+        "store_columns" => columns(),
         "store_parts" => (0..3).map(|part| vec![part, 0, 0, 0, 1]).collect(),
         "query_run" => [RUN_PROMQL, PROMQL, RUN_LOGQL, LOGQL, RUN_TRACEQL, TRACEQL]
             .iter()
@@ -57,6 +60,22 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "traceql" => texts(TRACEQL),
         _ => Vec::new(),
     }
+}
+
+fn columns() -> Vec<Vec<u8>> {
+    let pair = |key: &'static str, value| Attribute { key: key.into(), value };
+    let row = vec![pair("a", Value::Str("b".into())), pair("n", Value::Int(-1))];
+    let columns = [
+        Column::Numbers(vec![1_780_000_000, 1_780_000_015, 1_780_000_031]),
+        Column::Strings(vec![b"one".to_vec(), b"two".to_vec(), b"one".to_vec()]),
+        Column::Ids(vec![[0; 16], [7; 16]]),
+        Column::Attributes(vec![row, Vec::new()]),
+        Column::Floats { times_ms: vec![0, 15, 31], values: vec![0.5, f64::NAN, 2.25] },
+    ];
+    let seed = |(kind, column): (u8, &Column)| {
+        [&[kind], &(column.rows() as u16).to_le_bytes()[..], &column.encode()].concat()
+    };
+    (0..).zip(&columns).map(seed).collect()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

@@ -20,6 +20,15 @@ const INTS_FIXED: u8 = 3;
 
 /// Appends numbers in the smallest of four forms. The reader must know how many there are.
 pub(crate) fn put_ints(out: &mut Vec<u8>, values: &[u64]) {
+    let from = out.len();
+    write_ints(out, values);
+    debug_assert!(
+        ints(&mut Reader::new(&out[from..]), values.len()).is_some_and(|read| read == values),
+        "numbers come back as they went in"
+    );
+}
+
+fn write_ints(out: &mut Vec<u8>, values: &[u64]) {
     let first = values.first().copied().unwrap_or(0);
     if values.iter().all(|&v| v == first) {
         out.push(INTS_EQUAL);
@@ -115,11 +124,28 @@ impl StringsWriter {
     /// Writes the column: the distinct strings once and a code for each row, unless most
     /// are distinct anyway. The reader must know how many rows there are.
     pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        let from = out.len();
+        self.write(out);
+        debug_assert!(self.is_read_from(&out[from..]), "strings come back as they went in");
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.codes.iter().map(|&code| self.distinct.get(code as u32).unwrap_or(b""))
+    }
+
+    fn is_read_from(&self, block: &[u8]) -> bool {
+        let column = Strings::read(block, &mut Reader::new(block), self.codes.len());
+        let same = |column: Strings| {
+            self.texts().enumerate().all(|(row, text)| column.get(block, row) == text)
+        };
+        column.is_some_and(same)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
         if self.distinct.len() * 4 > self.codes.len() * 3 {
             out.push(STRINGS_PLAIN);
-            let texts = || self.codes.iter().map(|&c| self.distinct.get(c as u32).unwrap_or(b""));
-            put_ints(out, &texts().map(|t| t.len() as u64).collect::<Vec<_>>());
-            texts().for_each(|text| out.extend_from_slice(text));
+            put_ints(out, &self.texts().map(|text| text.len() as u64).collect::<Vec<_>>());
+            self.texts().for_each(|text| out.extend_from_slice(text));
             return;
         }
         out.push(STRINGS_CODED);
@@ -214,6 +240,15 @@ impl Strings {
 /// Appends values of `N` bytes each, as they are: ids are random, nothing else helps.
 /// All zero in every row takes one byte.
 pub(crate) fn put_fixed<const N: usize>(out: &mut Vec<u8>, values: &[[u8; N]]) {
+    let from = out.len();
+    write_fixed(out, values);
+    debug_assert!(
+        fixed(&mut Reader::new(&out[from..]), values.len()).is_some_and(|read| read == values),
+        "ids come back as they went in"
+    );
+}
+
+fn write_fixed<const N: usize>(out: &mut Vec<u8>, values: &[[u8; N]]) {
     let zeros = values.iter().filter(|v| **v == [0; N]).count();
     if zeros == values.len() {
         out.push(0);

@@ -36,6 +36,8 @@ mod scan;
 
 mod bytes;
 mod columns;
+#[doc(hidden)]
+pub mod encodings;
 mod intern;
 mod payload;
 mod row;

@@ -84,7 +84,7 @@ pub(crate) fn value<'a>(r: &mut Reader<'a>, depth: u32) -> Option<Value<'a>> {
     })
 }
 
-fn put_attributes(out: &mut Vec<u8>, pairs: &[Attribute<'_>], depth: u32) -> Written {
+pub(crate) fn put_attributes(out: &mut Vec<u8>, pairs: &[Attribute<'_>], depth: u32) -> Written {
     put_varint(out, pairs.len() as u64);
     for pair in pairs {
         put_bytes(out, pair.key.as_bytes());

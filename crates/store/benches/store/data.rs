@@ -23,22 +23,22 @@ const SERVICES: [&str; 10] = [
 const NOUNS: [&str; 5] = ["order", "item", "user", "parcel", "invoice"];
 
 /// Random numbers from a seed (SplitMix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
     /// Small numbers far more often than large ones.
-    fn skewed(&mut self, end: u64) -> u64 {
+    pub(crate) fn skewed(&mut self, end: u64) -> u64 {
         let unit = self.below(1 << 30) as f64 / (1u64 << 30) as f64;
         ((end as f64).powf(unit) - 1.0) as u64
     }

@@ -7,6 +7,7 @@
 
 mod clock;
 mod data;
+mod encodings;
 mod memory;
 mod questions;
 
@@ -15,14 +16,25 @@ use std::path::{Path, PathBuf};
 use clock::Clock;
 use trefoil_store::{Batch, Settings, SignalStats, Store};
 
-/// `--items N` of each signal, `--no-zstd` without the comparison, `--curve` for ten times and a hundred times as many,
-/// `--series` for memory by active series, `--from DIR`, `--only SIGNAL`.
+const USAGE: &str = "\
+what the store takes for an item, in bytes and time
+
+  --items N      items of each signal (200000)
+  --only WHAT    one of traces, logs, metrics, encodings
+  --curve        ten times and a hundred times as many as well
+  --series       memory by active series as well: 10k, 100k, 1M
+  --no-zstd      without zstd -3 and -19 of the same beside
+  --from DIR     the items of a stopped store instead of made ones";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let option = |name: &str| {
         let at = arguments.iter().position(|a| a == name)?;
         Some(arguments.get(at + 1).map_or("", String::as_str))
     };
+    if option("--help").is_some() {
+        return println!("{USAGE}");
+    }
     if let Some(count) = option("--rss-of") {
         return memory::of_series(count.parse().expect("--rss-of takes a number"));
     }
@@ -36,6 +48,9 @@ fn main() {
             measure(&load, beside_zstd);
         }
         return;
+    }
+    if wanted("encodings") {
+        encodings::measure();
     }
     let sizes = if option("--curve").is_some() { &[1, 10, 100][..] } else { &[1][..] };
     for size in sizes {

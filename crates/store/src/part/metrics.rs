@@ -20,7 +20,7 @@ use crate::vfs::Vfs;
 mod chunk;
 mod series;
 
-pub(crate) use chunk::decode_chunk;
+pub(crate) use chunk::{decode_chunk, put_floats};
 pub(crate) use series::{SeriesBlock, SeriesBlockWriter};
 
 /// Raw bytes of chunks after which a data block is closed.
@@ -132,7 +132,7 @@ impl MetricsWriter {
             let times = &samples.float_times_ms[range.clone()];
             let starts = samples.float_starts_ms.get(range.clone()).unwrap_or(&[]);
             let offset = self.data.len() as u32;
-            chunk::put_floats(&mut self.data, times, starts, &samples.floats[range]);
+            put_floats(&mut self.data, times, starts, &samples.floats[range]);
             chunks.push(self.chunk_ref(offset, times));
             self.end_data_block(DATA_BLOCK_BYTES)?;
         }

@@ -25,12 +25,19 @@ const EXPONENT_MAX: u8 = 15;
 /// Integers beyond this are not all doubles.
 const SCALED_MAX: f64 = 9_007_199_254_740_992.0;
 
-pub(super) fn put_floats(out: &mut Vec<u8>, times: &[i64], starts: &[i64], values: &[f64]) {
+pub(crate) fn put_floats(out: &mut Vec<u8>, times: &[i64], starts: &[i64], values: &[f64]) {
     out.push(KIND_FLOATS);
     put_varint(out, values.len() as u64);
     put_times(out, times);
     put_starts(out, starts);
+    let from = out.len();
     put_values(out, values);
+    debug_assert!(are_read_from(&out[from..], values), "values come back bit by bit");
+}
+
+fn are_read_from(bytes: &[u8], written: &[f64]) -> bool {
+    let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    values(&mut Reader::new(bytes), written.len()).is_some_and(|read| bits(&read) == bits(written))
 }
 
 pub(super) fn put_histograms(
