@@ -7,6 +7,7 @@
 
 pub mod ast;
 pub mod catalog;
+mod columns;
 mod eval;
 mod format;
 pub mod jaeger;

@@ -121,6 +121,11 @@ impl StringsWriter {
         self.codes.push(u64::from(code));
     }
 
+    /// Each string once.
+    pub(crate) fn distinct(&self) -> impl Iterator<Item = &[u8]> {
+        self.distinct.iter()
+    }
+
     /// Writes the column: the distinct strings once and a code for each row, unless most
     /// are distinct anyway. The reader must know how many rows there are.
     pub(crate) fn finish(&self, out: &mut Vec<u8>) {

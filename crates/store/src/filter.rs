@@ -71,6 +71,11 @@ pub enum SpanFilter {
     Or(Vec<SpanFilter>),
     /// Not this one.
     Not(Box<SpanFilter>),
+    /// The span, its resource, its scope, an event or a link has an attribute of this key
+    /// whose value is written as this text; or an event has it for a name, where the key is
+    /// `event`. It only tells which blocks of parts are not worth reading and is true of
+    /// every span that is read: whoever asks must look, and must not negate it.
+    Mentions(String, String),
 }
 
 /// A condition on the text of a log line (the body as text).
@@ -92,7 +97,7 @@ impl SpanFilter {
     #[must_use]
     pub fn matches(&self, span: &Span<'_>, resource: &Resource<'_>) -> bool {
         match self {
-            SpanFilter::All => true,
+            SpanFilter::All | SpanFilter::Mentions(..) => true,
             SpanFilter::Field(field, compare) => field_matches(field, compare, span, resource),
             SpanFilter::And(all) => all.iter().all(|f| f.matches(span, resource)),
             SpanFilter::Or(any) => any.iter().any(|f| f.matches(span, resource)),
@@ -104,7 +109,7 @@ impl SpanFilter {
     #[must_use]
     pub fn anchored(&self) -> SpanFilter {
         match self {
-            SpanFilter::All => SpanFilter::All,
+            SpanFilter::All | SpanFilter::Mentions(..) => self.clone(),
             SpanFilter::Field(field, compare) => {
                 let compare = match compare {
                     Compare::Regex(regex) => Compare::Regex(anchor(regex)),

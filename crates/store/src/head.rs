@@ -15,10 +15,12 @@ use crate::row;
 
 mod metrics;
 mod rows;
+mod spans;
 
 use metrics::NAMELESS;
 pub(crate) use metrics::{HeadExemplar, HeadSeries, MetricsHead};
 pub(crate) use rows::{RowLog, RowRef, clamp_time};
+pub(crate) use spans::RowFilter;
 
 /// One generation of the head; a flush turns it into parts and starts the next.
 #[derive(Debug)]

@@ -173,31 +173,47 @@ pub(crate) fn put_span(out: &mut Vec<u8>, span: &Span<'_>) -> Written {
 }
 
 pub(crate) fn span<'a>(r: &mut Reader<'a>) -> Option<Span<'a>> {
+    span_with(r, true, true)
+}
+
+/// A span without its attributes, or without events and links and what follows them, if
+/// those are not wanted: then the reader stops where they begin.
+pub(crate) fn span_with<'a>(
+    r: &mut Reader<'a>,
+    wants_attributes: bool,
+    wants_details: bool,
+) -> Option<Span<'a>> {
     let trace_id = r.array()?;
     let start_ns = r.u64()?;
     let span_id = r.array()?;
     let parent_span_id = r.array()?;
     let end_ns = start_ns.wrapping_add(r.signed()? as u64);
-    let kind_and_status = r.u8()?;
-    Some(Span {
+    let (kind, status) = kind_and_status(r.u8()?)?;
+    let mut span = Span {
         trace_id,
         span_id,
         parent_span_id,
         start_ns,
         end_ns,
-        kind: span_kind(kind_and_status & 0xf)?,
-        status: status_code(kind_and_status >> 4)?,
+        kind,
+        status,
         name: Cow::Borrowed(r.str()?),
         status_message: Cow::Borrowed(r.str()?),
         trace_state: Cow::Borrowed(r.str()?),
         flags: r.varint32()?,
-        attributes: attributes(r, 0)?,
-        dropped_attributes: r.varint32()?,
-        events: events(r, start_ns)?,
-        dropped_events: r.varint32()?,
-        links: links(r)?,
-        dropped_links: r.varint32()?,
-    })
+        ..Span::default()
+    };
+    if wants_attributes || wants_details {
+        span.attributes = attributes(r, 0)?;
+        span.dropped_attributes = r.varint32()?;
+    }
+    if wants_details {
+        span.events = events(r, start_ns)?;
+        span.dropped_events = r.varint32()?;
+        span.links = links(r)?;
+        span.dropped_links = r.varint32()?;
+    }
+    Some(span)
 }
 
 /// Start and trace id: all the head asks of a span.
@@ -214,6 +230,56 @@ pub(crate) fn span_name(row: &[u8]) -> Option<&str> {
     r.signed()?;
     r.u8()?;
     r.str()
+}
+
+/// What [`put_span`] has in one byte.
+pub(crate) fn kind_and_status(byte: u8) -> Option<(SpanKind, StatusCode)> {
+    Some((span_kind(byte & 0xf)?, status_code(byte >> 4)?))
+}
+
+/// The first attribute of a key, with nothing decoded of the others; the outer `None` is for
+/// a malformed row.
+pub(crate) fn span_attribute<'a>(row: &'a [u8], key: &str) -> Option<Option<Value<'a>>> {
+    let mut r = Reader::new(row);
+    r.take(16 + 8 + 8 + 8)?;
+    r.signed()?;
+    r.u8()?;
+    for _text in 0..3 {
+        r.bytes()?;
+    }
+    r.varint32()?;
+    for _ in 0..r.count(2)? {
+        if r.bytes()? == key.as_bytes() {
+            return value(&mut r, 0).map(Some);
+        }
+        skip_value(&mut r, 0)?;
+    }
+    Some(None)
+}
+
+fn skip_value(r: &mut Reader<'_>, depth: u32) -> Option<()> {
+    if depth > VALUE_DEPTH_MAX {
+        return None;
+    }
+    match r.u8()? {
+        0 | 2 | 3 => {}
+        1 | 6 => drop(r.bytes()?),
+        4 => drop(r.varint()?),
+        5 => drop(r.u64()?),
+        7 => {
+            for _ in 0..r.count(1)? {
+                skip_value(r, depth + 1)?;
+            }
+        }
+        8 => {
+            for _ in 0..r.count(2)? {
+                r.bytes()?;
+                skip_value(r, depth + 1)?;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn events<'a>(r: &mut Reader<'a>, start_ns: u64) -> Option<Vec<Event<'a>>> {

@@ -367,7 +367,7 @@ impl Snapshot {
         spans::scan(self, scan, SpanColumns::ALL, tally, visit)
     }
 
-    /// The same with less of each span; spans of the head come whole.
+    /// The same with less of each span; spans of the head come with their ids.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.

@@ -13,7 +13,7 @@ use trefoil_store::{
 use super::ast::{Expr, Field, Intrinsic, Query, Root, Scope, SpansetExpr, Stage};
 use super::eval::{self, SpanView};
 use super::value::Value;
-use super::{parse, prefilter};
+use super::{columns, parse, prefilter};
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -148,7 +148,9 @@ pub fn tag_values(
     };
     let mut values: BTreeMap<Vec<u8>, Value<'static>> = BTreeMap::new();
     let mut key = Vec::new();
-    let columns = columns_of(field, roots_only);
+    let columns = columns::of_field(field);
+    // Roots are known by having no parent.
+    let columns = SpanColumns { ids: columns.ids || roots_only, ..columns };
     each_matching(snapshot, filter, columns, range, limits, |stored| {
         if roots_only && stored.span.parent_span_id != [0; 8] {
             return true;
@@ -169,27 +171,6 @@ pub fn tag_values(
     let mut values: Vec<Value<'static>> = values.into_values().take(limit).collect();
     values.sort_by_cached_key(Value::text);
     Ok(values)
-}
-
-/// What of a span its value of a field is found in.
-fn columns_of(field: &Field, roots_only: bool) -> SpanColumns {
-    let columns = match field {
-        Field::Attribute { scope: Scope::Resource | Scope::Instrumentation, .. }
-        | Field::Intrinsic(
-            Intrinsic::Name
-            | Intrinsic::Kind
-            | Intrinsic::Status
-            | Intrinsic::StatusMessage
-            | Intrinsic::Duration
-            | Intrinsic::InstrumentationName
-            | Intrinsic::InstrumentationVersion,
-        ) => SpanColumns::NONE,
-        Field::Attribute { scope: Scope::Any | Scope::Span, parent: false, .. } => {
-            SpanColumns { attributes: true, ..SpanColumns::NONE }
-        }
-        _ => SpanColumns::ALL,
-    };
-    SpanColumns { ids: columns.ids || roots_only, ..columns }
 }
 
 fn service_field() -> Field {
@@ -315,8 +296,7 @@ fn each_matching(
     mut visit: impl FnMut(&StoredSpan<'_>) -> bool,
 ) -> Result<()> {
     let prefilter = filter.map_or(SpanFilter::All, prefilter::of_expr);
-    // The filter may look at anything.
-    let columns = if filter.is_some() { SpanColumns::ALL } else { columns };
+    let columns = filter.map_or(columns, |f| columns::both(columns, columns::of_expr(f)));
     each_span(snapshot, &prefilter, columns, range, limits, |stored| {
         let view = SpanView { stored, trace: None };
         filter.is_some_and(|f| !eval::holds(f, view)) || visit(stored)

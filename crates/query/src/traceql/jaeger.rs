@@ -78,7 +78,7 @@ fn find_trace_ids(
     Ok(found)
 }
 
-/// Everything but the tags.
+/// Everything but the tags; of those, what the store can rule out.
 fn filter(query: &TraceQuery) -> SpanFilter {
     let text = |field, value: &String| {
         SpanFilter::Field(field, Compare::Equal(Value::Str(value.clone().into())))
@@ -97,8 +97,45 @@ fn filter(query: &TraceQuery) -> SpanFilter {
     if let Some(max) = query.max_duration_ns {
         terms.push(SpanFilter::Field(Field::Duration, Compare::LessEqual(nanoseconds(max))));
     }
+    terms.extend(query.tags.iter().filter_map(|(key, value)| tag_filter(key, value)));
     SpanFilter::And(terms)
 }
+
+/// Holds for every span that [has the tag](has_tag); `None` if the store cannot ask for it.
+fn tag_filter(key: &str, value: &str) -> Option<SpanFilter> {
+    let derived = match key {
+        "error" => (value == "true").then_some((Field::Status, Compare::Status(StatusCode::Error))),
+        "span.kind" => {
+            let kind = KINDS.into_iter().find(|kind| kind_tag(*kind) == Some(value));
+            kind.map(|kind| (Field::Kind, Compare::Kind(kind)))
+        }
+        "otel.status_code" => {
+            let codes = [StatusCode::Ok, StatusCode::Error];
+            let code = codes.into_iter().find(|code| status_tag(*code) == Some(value));
+            code.map(|code| (Field::Status, Compare::Status(code)))
+        }
+        "otel.status_description"
+        | "otel.scope.name"
+        | "otel.library.name"
+        | "otel.scope.version"
+        | "otel.library.version"
+        | "w3c.tracestate" => return None,
+        _ => None,
+    };
+    let mentions = SpanFilter::Mentions(key.to_owned(), value.to_owned());
+    Some(match derived {
+        Some((field, compare)) => SpanFilter::Or(vec![SpanFilter::Field(field, compare), mentions]),
+        None => mentions,
+    })
+}
+
+const KINDS: [SpanKind; 5] = [
+    SpanKind::Internal,
+    SpanKind::Server,
+    SpanKind::Client,
+    SpanKind::Producer,
+    SpanKind::Consumer,
+];
 
 fn has_tag(stored: &StoredSpan<'_>, key: &str, value: &str) -> bool {
     let span = &stored.span;

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use trefoil_store::model::{SpanId, TraceId};
-use trefoil_store::{Order, Snapshot, SpanScan, TimeRange};
+use trefoil_store::{Order, Snapshot, SpanColumns, SpanScan, TimeRange};
 
 use super::ast::{
     CompareFunction, Expr, Field, MetricsExpr, MetricsFunction, Pipeline, Query, Root, SpansetExpr,
@@ -23,7 +23,7 @@ use super::ast::{
 use super::eval::{self, SpanView};
 use super::trace::Trace;
 use super::value::Value;
-use super::{pipeline, prefilter, search};
+use super::{columns, pipeline, prefilter, search};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use accumulate::Leaf;
@@ -250,22 +250,31 @@ impl Run<'_> {
     fn leaf(&self, pipeline: &Pipeline, function: &MetricsFunction) -> Result<Vec<Series>> {
         let mut leaf = Leaf::new(function, self.grid, self.exemplars, self.limits);
         let fields: Vec<&Field> = function.by.iter().chain(&function.of).collect();
-        let needs_trace = fields.into_iter().any(eval::field_needs_trace);
-        self.each(pipeline, needs_trace, &mut |view| leaf.observe(view))?;
+        let needs_trace = fields.iter().any(|field| eval::field_needs_trace(field));
+        let own = fields.into_iter().map(columns::of_field).fold(SpanColumns::NONE, columns::both);
+        let columns = SpanColumns { ids: own.ids || self.exemplars > 0, ..own };
+        self.each(pipeline, needs_trace, columns, &mut |view| leaf.observe(view))?;
         Ok(leaf.finish())
     }
 
     fn compare(&self, pipeline: &Pipeline, function: &CompareFunction) -> Result<Vec<Series>> {
         let mut comparison = Comparison::new(function, self.grid, self.limits);
         let needs_trace = eval::needs_trace(&function.selection);
-        self.each(pipeline, needs_trace, &mut |view| comparison.observe(view))?;
+        // Whatever a span has is compared.
+        self.each(pipeline, needs_trace, SpanColumns::ALL, &mut |view| comparison.observe(view))?;
         Ok(comparison.finish())
     }
 
-    /// Hands out the spans a pipeline selects.
-    fn each(&self, pipeline: &Pipeline, needs_trace: bool, observe: Observe<'_>) -> Result<()> {
+    /// Hands out the spans a pipeline selects, with these columns at least.
+    fn each(
+        &self,
+        pipeline: &Pipeline,
+        needs_trace: bool,
+        columns: SpanColumns,
+        observe: Observe<'_>,
+    ) -> Result<()> {
         match span_filters(pipeline) {
-            Some(filters) if !needs_trace => self.each_span(pipeline, &filters, observe),
+            Some(filters) if !needs_trace => self.each_span(pipeline, &filters, columns, observe),
             _ => self.each_trace(pipeline, observe),
         }
     }
@@ -275,12 +284,14 @@ impl Run<'_> {
         &self,
         pipeline: &Pipeline,
         filters: &[&Expr],
+        columns: SpanColumns,
         observe: Observe<'_>,
     ) -> Result<()> {
         let filter = prefilter::of_pipeline(pipeline);
+        let columns = filters.iter().map(|f| columns::of_expr(f)).fold(columns, columns::both);
         let scan = SpanScan { range: self.grid.time_range(), filter: &filter, order: Order::Any };
         let mut observed = Ok(());
-        self.snapshot.spans(&scan, self.limits.tally, &mut |stored| {
+        self.snapshot.spans_with(&scan, columns, self.limits.tally, &mut |stored| {
             let view = SpanView { stored, trace: None };
             if filters.iter().all(|f| eval::holds(f, view)) {
                 observed = observe(view);

@@ -98,7 +98,7 @@ fn worth(filter: &SpanFilter) -> u32 {
     match filter {
         SpanFilter::All => 0,
         SpanFilter::Field(Column::Resource(_), Compare::Equal(_)) => 5,
-        SpanFilter::Field(_, Compare::Equal(_)) => 6,
+        SpanFilter::Field(_, Compare::Equal(_)) | SpanFilter::Mentions(..) => 6,
         SpanFilter::Field(_, Compare::Status(_)) => 4,
         SpanFilter::Field(_, Compare::Exists | Compare::NotEqual(_) | Compare::NotRegex(_)) => 1,
         SpanFilter::Field(..) => 3,
@@ -172,7 +172,7 @@ fn column(field: &Field) -> Option<Column> {
 }
 
 fn comparison(field: &Field, op: CompareOp, literal: &Literal) -> SpanFilter {
-    let Some(column) = column(field) else { return SpanFilter::All };
+    let Some(column) = column(field) else { return mention(field, op, literal) };
     let value = match literal {
         Literal::Int(v) | Literal::Duration(v) => Stored::Int(*v),
         Literal::Float(v) => Stored::Double(*v),
@@ -190,6 +190,29 @@ fn comparison(field: &Field, op: CompareOp, literal: &Literal) -> SpanFilter {
         CompareOp::GreaterEqual => Compare::GreaterEqual(value),
     };
     SpanFilter::Field(column, compare)
+}
+
+/// An attribute of an event, a link or a scope that is equal to something is mentioned.
+fn mention(field: &Field, op: CompareOp, literal: &Literal) -> SpanFilter {
+    let Field::Attribute {
+        scope: Scope::Event | Scope::Link | Scope::Instrumentation,
+        parent: false,
+        name,
+    } = field
+    else {
+        return SpanFilter::All;
+    };
+    let text = match literal {
+        Literal::Text(text) => text.clone(),
+        Literal::Int(v) | Literal::Duration(v) => v.to_string(),
+        Literal::Float(v) => v.to_string(),
+        Literal::Bool(v) => v.to_string(),
+        Literal::Status(_) | Literal::Kind(_) => return SpanFilter::All,
+    };
+    match op {
+        CompareOp::Equal => SpanFilter::Mentions(name.clone(), text),
+        _ => SpanFilter::All,
+    }
 }
 
 fn enumeration(column: Column, op: CompareOp, compare: Compare) -> SpanFilter {

@@ -87,6 +87,31 @@ impl AttributesWriter {
         self.columns.iter().filter_map(|column| column.get(1..))
     }
 
+    /// Every distinct value of every column, with its key.
+    pub(crate) fn each_distinct(&self, visit: &mut dyn FnMut(&str, &Value<'_>)) {
+        for (at, column) in self.columns.iter().enumerate() {
+            let Some((&kind, key)) = column.split_first() else { continue };
+            let key = std::str::from_utf8(key).unwrap_or("");
+            match kind {
+                STR => {
+                    let texts = self.strings[at].distinct().map(String::from_utf8_lossy);
+                    texts.for_each(|text| visit(key, &Value::Str(text)));
+                }
+                OTHER => {
+                    let values =
+                        self.strings[at].distinct().map(|b| row::value(&mut Reader::new(b), 0));
+                    values.for_each(|value| visit(key, &value.unwrap_or_default()));
+                }
+                kind => {
+                    let mut numbers = self.numbers[at].clone();
+                    numbers.sort_unstable();
+                    numbers.dedup();
+                    numbers.into_iter().for_each(|number| visit(key, &of_number(kind, number)));
+                }
+            }
+        }
+    }
+
     /// Roughly the bytes collected.
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes
@@ -280,14 +305,17 @@ impl Column {
                 row::value(&mut Reader::new(bytes), 0).unwrap_or_default()
             }
             Values::Numbers(numbers) => {
-                let number = numbers.get(cell).copied().unwrap_or(0);
-                match self.kind {
-                    INT => Value::Int(unzigzag(number)),
-                    DOUBLE => Value::Double(f64::from_bits(number)),
-                    _ => Value::Bool(number != 0),
-                }
+                of_number(self.kind, numbers.get(cell).copied().unwrap_or(0))
             }
         }
+    }
+}
+
+fn of_number(kind: u8, number: u64) -> Value<'static> {
+    match kind {
+        INT => Value::Int(unzigzag(number)),
+        DOUBLE => Value::Double(f64::from_bits(number)),
+        _ => Value::Bool(number != 0),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Parts of spans, sorted by service and name, then start time.
 //!
 //! A block is kept in three pieces that are read on their own: what most conditions ask
-//! for, attributes, and the details (events and links). Ids lie with their traces.
+//! for, attributes, and the details (events and links). Ids lie with their traces, and what
+//! occurs in blocks in sieves, many to a page.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,17 +14,22 @@ use super::{BlockRef, PartFile, PartWriter};
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::error::Result;
 use crate::head::clamp_time;
+use crate::intern::Seeded;
 use crate::model::{Resource, Span, SpanId, StoredSpan, TraceId, Value};
+use crate::row;
 use crate::vfs::Vfs;
 
 mod block;
 mod filter;
+mod sieve;
 mod traces;
 mod whole;
 
 use block::BlockWriter;
 pub(crate) use block::{SpanAttributes, SpanBlock, SpanDetails};
 pub(crate) use filter::needs_attributes;
+pub(crate) use sieve::Sought;
+use sieve::{LANE_BYTES, SieveWriter};
 pub(crate) use traces::{PageInfo, TraceNumbers, TracePage, TraceTable};
 use traces::{Traced, TracesWriter};
 pub(crate) use whole::WholeSpans;
@@ -31,6 +38,10 @@ pub(crate) use whole::WholeSpans;
 /// spans in many blocks, so a block is small enough to read for one span.
 const BLOCK_ROWS: usize = 512;
 const BLOCK_BYTES: usize = 1 << 20;
+/// A page of sieves is closed at this many bytes.
+const SIEVES_BYTES: usize = 64 << 10;
+/// The first version of the format whose blocks have sieves.
+const SIEVES_SINCE: u8 = 3;
 
 /// The service a resource names, or nothing.
 pub(crate) fn service_of<'a>(resource: &'a Resource<'_>) -> &'a str {
@@ -49,6 +60,11 @@ pub(crate) struct SpansWriter {
     blocks: Vec<SpanBlockInfo>,
     block: BlockWriter,
     traces: TracesWriter,
+    /// What is known of each resource and scope that was named before.
+    noted: HashMap<(u32, u32), SieveWriter, Seeded>,
+    /// The page of sieves to come, and those that are written.
+    sieves: Vec<u8>,
+    sieve_pages: Vec<BlockRef>,
     pub(crate) rows: u64,
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
@@ -70,6 +86,26 @@ pub(crate) struct SpanBlockInfo {
     pub(crate) statuses: u8,
     /// First and last service.
     pub(crate) services: (Box<str>, Box<str>),
+    /// `None` in versions that have none.
+    pub(crate) sieve: Option<SieveRef>,
+}
+
+/// Where the sieve of a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SieveRef {
+    /// The page, by its place.
+    pub(crate) page: u32,
+    /// Where it begins there and how long it is, in bytes.
+    at: u32,
+    len: u32,
+}
+
+impl SieveRef {
+    /// The sieve out of its page.
+    pub(crate) fn of<'a>(&self, page: &'a [u8]) -> &'a [u8] {
+        // An empty sieve lets everything pass.
+        page.get(self.at as usize..self.at as usize + self.len as usize).unwrap_or(&[])
+    }
 }
 
 impl SpansWriter {
@@ -86,6 +122,9 @@ impl SpansWriter {
             blocks: Vec::new(),
             block: BlockWriter::default(),
             traces: TracesWriter::new(numbers),
+            noted: HashMap::default(),
+            sieves: Vec::new(),
+            sieve_pages: Vec::new(),
             rows: 0,
             min_ns: i64::MAX,
             max_ns: i64::MIN,
@@ -106,7 +145,9 @@ impl SpansWriter {
             status: span.status,
         };
         let trace = self.traces.push(&traced, self.blocks.len() as u32);
-        self.block.push(service, self.owners.insert(owner), trace, span);
+        let places = self.owners.insert(owner);
+        self.noted.entry(places).or_insert_with(|| sieve_of(owner));
+        self.block.push(service, places, trace, span);
         if self.block.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
             self.end_block()?;
         }
@@ -120,6 +161,7 @@ impl SpansWriter {
         }
         let (core, attributes, details) = block.finish();
         let (min_ns, max_ns) = block.bounds();
+        let sieve = self.sieve(&block)?;
         self.blocks.push(SpanBlockInfo {
             block: self.part.block(&core)?,
             more: Some((self.part.block(&attributes)?, self.part.block(&details)?)),
@@ -129,15 +171,44 @@ impl SpansWriter {
             durations_ns: block.durations_ns(),
             statuses: block.statuses(),
             services: block.into_services(),
+            sieve: Some(sieve),
         });
+        Ok(())
+    }
+
+    /// Adds the sieve of a block to the page.
+    fn sieve(&mut self, block: &BlockWriter) -> Result<SieveRef> {
+        if self.sieves.len() >= SIEVES_BYTES {
+            self.end_sieves()?;
+        }
+        let mut sieve = SieveWriter::default();
+        block.note(&mut sieve);
+        for owner in block.owners() {
+            self.noted.get(&owner).into_iter().for_each(|noted| sieve.add(noted));
+        }
+        let lanes = sieve.finish();
+        let (page, at) = (self.sieve_pages.len() as u32, self.sieves.len() as u32);
+        self.sieves.extend_from_slice(&lanes);
+        Ok(SieveRef { page, at, len: lanes.len() as u32 })
+    }
+
+    fn end_sieves(&mut self) -> Result<()> {
+        if !self.sieves.is_empty() {
+            // Half of its bits are set: it does not compress.
+            self.sieve_pages.push(self.part.raw_block(&self.sieves)?);
+            self.sieves.clear();
+        }
         Ok(())
     }
 
     /// Writes what is left and syncs; returns the file's length.
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.end_block()?;
+        self.end_sieves()?;
         let mut footer = Vec::new();
         self.owners.finish(&mut footer);
+        put_varint(&mut footer, self.sieve_pages.len() as u64);
+        self.sieve_pages.iter().for_each(|page| page.put(&mut footer));
         put_varint(&mut footer, self.blocks.len() as u64);
         for info in &self.blocks {
             info.block.put(&mut footer);
@@ -153,10 +224,23 @@ impl SpansWriter {
             footer.push(info.statuses);
             put_bytes(&mut footer, info.services.0.as_bytes());
             put_bytes(&mut footer, info.services.1.as_bytes());
+            if let Some(sieve) = &info.sieve {
+                put_varint(&mut footer, u64::from(sieve.page));
+                put_varint(&mut footer, u64::from(sieve.len) / LANE_BYTES as u64);
+            }
         }
         self.traces.finish(&mut self.part, &mut footer)?;
         self.part.finish(&footer)
     }
+}
+
+/// What the attributes of a resource and a scope add to a sieve.
+fn sieve_of(owner: Owner<'_>) -> SieveWriter {
+    let mut sieve = SieveWriter::default();
+    // Both were encoded here.
+    row::resource(&mut Reader::new(owner.resource)).iter().for_each(|r| sieve.resource(r));
+    row::scope(&mut Reader::new(owner.scope)).iter().for_each(|s| sieve.scope(s));
+    sieve
 }
 
 /// A part that can be asked.
@@ -164,6 +248,8 @@ impl SpansWriter {
 pub(crate) struct SpansPart {
     pub(crate) file: PartFile,
     pub(crate) owners: Owners,
+    /// Where the sieves of blocks are.
+    pub(crate) sieve_pages: Vec<BlockRef>,
     pub(crate) blocks: Vec<SpanBlockInfo>,
     pub(crate) traces: Traces,
 }
@@ -182,15 +268,15 @@ pub(crate) type Ids = (TraceId, SpanId, SpanId);
 impl SpansPart {
     pub(crate) fn new(file: PartFile, footer: &[u8]) -> Result<Self> {
         let mut r = Reader::new(footer);
-        let Some((owners, blocks, traces)) = read_footer(&mut r, file.version) else {
+        let Some((owners, sieve_pages, blocks, traces)) = read_footer(&mut r, file.version) else {
             return Err(file.corrupt("the footer is malformed"));
         };
-        Ok(SpansPart { file, owners, blocks, traces })
+        Ok(SpansPart { file, owners, sieve_pages, blocks, traces })
     }
 
     /// Every block of the file.
     pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
-        let mut refs = Vec::new();
+        let mut refs = self.sieve_pages.clone();
         for info in &self.blocks {
             refs.push(info.block);
             refs.extend(info.more.iter().flat_map(|(attributes, details)| [*attributes, *details]));
@@ -317,12 +403,19 @@ impl SpanRows {
     }
 }
 
-type Footer = (Owners, Vec<SpanBlockInfo>, Traces);
+type Footer = (Owners, Vec<BlockRef>, Vec<SpanBlockInfo>, Traces);
 
 fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     let owners = Owners::read(r)?;
-    let mut blocks = Vec::new();
+    let mut sieve_pages = Vec::new();
+    if version >= SIEVES_SINCE {
+        for _ in 0..r.count(11)? {
+            sieve_pages.push(BlockRef::read(r)?);
+        }
+    }
+    let mut blocks: Vec<SpanBlockInfo> = Vec::new();
     for _ in 0..r.count(19)? {
+        let before = blocks.last().and_then(|info| info.sieve);
         blocks.push(SpanBlockInfo {
             block: BlockRef::read(r)?,
             more: match version {
@@ -335,13 +428,30 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
             durations_ns: (r.varint()?, r.varint()?),
             statuses: r.u8()?,
             services: (r.str()?.into(), r.str()?.into()),
+            sieve: match version >= SIEVES_SINCE {
+                true => Some(read_sieve_ref(r, before, &sieve_pages)?),
+                false => None,
+            },
         });
     }
     let traces = match version {
         1 => Traces::Index(TraceIndex::read(r)?),
         _ => Traces::Table(TraceTable::read(r)?),
     };
-    r.is_empty().then_some((owners, blocks, traces))
+    r.is_empty().then_some((owners, sieve_pages, blocks, traces))
+}
+
+/// A sieve begins where the one before in its page ends.
+fn read_sieve_ref(
+    r: &mut Reader<'_>,
+    before: Option<SieveRef>,
+    pages: &[BlockRef],
+) -> Option<SieveRef> {
+    let (page, lanes) = (r.varint32()?, r.varint32()?);
+    let at = before.filter(|before| before.page == page).map_or(0, |before| before.at + before.len);
+    let len = lanes.checked_mul(LANE_BYTES as u32)?;
+    let end = u64::from(at) + u64::from(len);
+    (end <= pages.get(page as usize)?.raw_len()).then_some(SieveRef { page, at, len })
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use super::{HeadView, Snapshot, SpanColumns, SpanScan, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::{Compare, Field, SpanFilter};
-use crate::head::{RowRef, clamp_time};
+use crate::head::{RowFilter, RowRef, clamp_time};
 use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
 use crate::part::Signal;
 use crate::part::spans::{
-    Ids, SpanBlockInfo, SpanRows, SpansPart, TracePage, Traces, needs_attributes,
+    Ids, Sought, SpanBlockInfo, SpanRows, SpansPart, TracePage, Traces, needs_attributes,
 };
 use crate::row;
 use crate::scan::{self, Opening, Run};
@@ -29,13 +29,21 @@ pub(super) fn scan(
 ) -> Result<()> {
     let filter = &scan.filter.anchored();
     let range = scan.range.after(snapshot.cutoffs_ns[Signal::Traces as usize]);
-    let heads: Vec<HeadSpans> =
-        snapshot.heads.iter().filter_map(|view| HeadSpans::new(view, range)).collect();
+    let mut account = Account::new(tally);
+    let mut heads = Vec::new();
+    for view in &snapshot.heads {
+        heads.extend(HeadSpans::matching(view, range, filter, columns, &mut account)?);
+    }
     let plan = Plan { filters: by_cost(filter), columns, range };
+    let sought = Sought::of(filter);
     let mut runs = Vec::new();
     for part in &snapshot.parts.spans {
+        let mut sieves = Sieves { snapshot, part, sought: &sought, tally, page: None };
         for (info, at) in part.blocks.iter().zip(0u32..) {
-            if range.overlaps((info.min_ns, info.max_ns)) && may_match(filter, info) {
+            if range.overlaps((info.min_ns, info.max_ns))
+                && may_match(filter, info)
+                && sieves.may_pass(info)?
+            {
                 runs.push(SpanRun::Part(PartSpans { snapshot, part, at, plan: &plan, tally }));
             } else {
                 tally.blocks_skipped.fetch_add(1, Relaxed);
@@ -43,15 +51,10 @@ pub(super) fn scan(
         }
     }
     runs.extend(heads.iter().map(SpanRun::Head));
-    let mut account = Account::new(tally);
     let mut pages = Pages { snapshot, tally, last: None };
     scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| match open {
         SpanOpen::Head(head) => {
-            let (span, bytes) = head.span(row)?;
-            account.add(bytes)?;
-            if !filter.matches(&span.span, &span.resource) {
-                return Ok(ControlFlow::Continue(()));
-            }
+            let (span, _) = head.span(row)?;
             Ok(visit(&span))
         }
         SpanOpen::Part(part, rows) => {
@@ -148,6 +151,33 @@ fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
                 || (*info.services.0 <= **service && **service <= *info.services.1)
         }
         _ => true,
+    }
+}
+
+/// Whether blocks of a part have what a condition seeks, by their sieves.
+struct Sieves<'a> {
+    snapshot: &'a Snapshot,
+    part: &'a SpansPart,
+    sought: &'a Sought,
+    tally: &'a Tally,
+    /// The page last used; `None` in it if that is damaged: then anything may pass.
+    page: Option<(u32, Option<Arc<Vec<u8>>>)>,
+}
+
+impl Sieves<'_> {
+    fn may_pass(&mut self, info: &SpanBlockInfo) -> Result<bool> {
+        let (Some(sieve), false) = (&info.sieve, matches!(self.sought, Sought::Nothing)) else {
+            return Ok(true);
+        };
+        if self.page.as_ref().is_none_or(|(at, _)| *at != sieve.page) {
+            let page = match self.part.sieve_pages.get(sieve.page as usize) {
+                Some(page) => self.snapshot.bytes(&self.part.file, page, self.tally)?,
+                None => None,
+            };
+            self.page = Some((sieve.page, page));
+        }
+        let page = self.page.as_ref().and_then(|(_, page)| page.as_ref());
+        Ok(page.is_none_or(|page| self.sought.may_be_in(sieve.of(page))))
     }
 }
 
@@ -431,20 +461,37 @@ struct HeadSpans {
     batches: Vec<Arc<Vec<u8>>>,
     resources: Vec<Arc<Resource<'static>>>,
     scopes: Vec<Arc<Scope<'static>>>,
+    /// What is decoded of a row.
+    columns: SpanColumns,
 }
 
 impl HeadSpans {
-    fn new(view: &HeadView, range: TimeRange) -> Option<Self> {
+    /// The rows that a scan hands out, all of which are looked at here; `None` without any.
+    fn matching(
+        view: &HeadView,
+        range: TimeRange,
+        filter: &SpanFilter,
+        columns: SpanColumns,
+        account: &mut Account<'_>,
+    ) -> Result<Option<Self>> {
         let tables = view.head.read();
-        let rows: Vec<RowRef> = tables
-            .spans
-            .visible(view.visible)
-            .iter()
-            .filter(|row| range.contains(row.time_ns))
-            .copied()
-            .collect();
+        let visible = tables.spans.visible(view.visible).iter();
+        let rows: Vec<RowRef> =
+            visible.filter(|row| range.contains(row.time_ns)).copied().collect();
         drop(tables);
-        (!rows.is_empty()).then(|| HeadSpans::with_rows(view, rows))
+        let mut spans = HeadSpans::with_rows(view, rows);
+        spans.columns = columns;
+        let filter = RowFilter::new(filter, spans.resources.iter().map(|r| &**r));
+        let mut rows = Vec::new();
+        for row in &spans.rows {
+            let bytes = spans.bytes(row).ok_or_else(bad_head)?;
+            account.add(bytes.len())?;
+            if filter.matches(bytes, row.resource as usize).ok_or_else(bad_head)? {
+                rows.push(*row);
+            }
+        }
+        spans.rows = rows;
+        Ok((!spans.rows.is_empty()).then_some(spans))
     }
 
     fn with_rows(view: &HeadView, rows: Vec<RowRef>) -> Self {
@@ -454,7 +501,17 @@ impl HeadSpans {
             batches: tables.batches.clone(),
             resources: tables.resources.values.clone(),
             scopes: tables.scopes.values.clone(),
+            columns: SpanColumns::ALL,
         }
+    }
+
+    /// A row, as its payload has it.
+    fn bytes(&self, row: &RowRef) -> Option<&[u8]> {
+        // Its length stands before it.
+        let payload = self.batches.get(row.batch as usize)?;
+        let len = payload.get((row.offset as usize).checked_sub(4)?..row.offset as usize)?;
+        let len = u32::from_le_bytes(len.try_into().ok()?) as usize;
+        payload.get(row.offset as usize..(row.offset as usize).checked_add(len)?)
     }
 
     /// A span and its encoded size.
@@ -464,13 +521,13 @@ impl HeadSpans {
 
     fn decode(&self, row: u32) -> Option<(StoredSpan<'_>, usize)> {
         let row = self.rows.get(row as usize)?;
-        let bytes = self.batches.get(row.batch as usize)?.get(row.offset as usize..)?;
-        let mut r = Reader::new(bytes);
+        let bytes = self.bytes(row)?;
+        let SpanColumns { attributes, details, .. } = self.columns;
         let span = StoredSpan {
-            span: row::span(&mut r)?,
+            span: row::span_with(&mut Reader::new(bytes), attributes, details)?,
             resource: Arc::clone(self.resources.get(row.resource as usize)?),
             scope: Arc::clone(self.scopes.get(row.scope as usize)?),
         };
-        Some((span, bytes.len() - r.remaining()))
+        Some((span, bytes.len()))
     }
 }

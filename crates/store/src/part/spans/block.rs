@@ -1,7 +1,10 @@
 //! The columns of a block of spans.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use super::sieve::{Place, SieveWriter};
 
 use crate::bytes::{Reader, put_varint};
 use crate::columns::{
@@ -9,7 +12,7 @@ use crate::columns::{
     put_ints, put_signed_ints, signed_ints,
 };
 use crate::head::clamp_time;
-use crate::model::{Attribute, Event, Link, Span, SpanId, TraceId};
+use crate::model::{Attribute, Event, Link, Span, SpanId, TraceId, Value};
 use crate::row;
 
 #[derive(Debug, Default)]
@@ -113,6 +116,29 @@ impl BlockWriter {
     /// A bit for each status that occurs.
     pub(super) fn statuses(&self) -> u8 {
         self.statuses.iter().fold(0, |bits, &s| bits | 1 << s)
+    }
+
+    /// Each pair of resource and scope once.
+    pub(super) fn owners(&self) -> HashSet<(u32, u32)> {
+        let pairs = self.resources.iter().zip(&self.scopes);
+        pairs.map(|(resource, scope)| (*resource as u32, *scope as u32)).collect()
+    }
+
+    /// Notes names and attributes, but for those of resources and scopes.
+    pub(super) fn note(&self, sieve: &mut SieveWriter) {
+        self.names.distinct().for_each(|name| sieve.name(name));
+        for event in self.events.names.distinct() {
+            let name = Value::Str(String::from_utf8_lossy(event));
+            sieve.attribute(Place::Other, "event", &name);
+        }
+        let mut note = |place, attributes: &AttributesWriter| {
+            attributes.each_distinct(&mut |key, value| sieve.value(place, key, value));
+            let keys = attributes.keys().filter_map(|key| std::str::from_utf8(key).ok());
+            keys.for_each(|key| sieve.key(place, key));
+        };
+        note(Place::Span, &self.attributes);
+        note(Place::Other, &self.events.attributes);
+        note(Place::Other, &self.links.attributes);
     }
 
     pub(super) fn into_services(self) -> (Box<str>, Box<str>) {
@@ -399,7 +425,7 @@ impl SpanAttributes {
     pub(super) fn matching(
         &self,
         key: &str,
-        test: &dyn Fn(&crate::model::Value<'_>) -> bool,
+        test: &dyn Fn(&Value<'_>) -> bool,
     ) -> Vec<Option<bool>> {
         self.attributes.matching(&self.bytes, key, test)
     }

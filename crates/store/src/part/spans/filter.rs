@@ -14,7 +14,7 @@ impl SpansPart {
     pub(crate) fn matching(&self, rows: &SpanRows, filter: &SpanFilter) -> Vec<bool> {
         let block = &rows.block;
         match filter {
-            SpanFilter::All => vec![true; block.len()],
+            SpanFilter::All | SpanFilter::Mentions(..) => vec![true; block.len()],
             SpanFilter::Field(field, compare) => self.field_matching(rows, field, compare),
             SpanFilter::And(all) => {
                 let mut matching = vec![true; block.len()];
@@ -99,7 +99,7 @@ fn attributes_matching(rows: &SpanRows, key: &str, compare: &Compare) -> Vec<Opt
 /// Whether a condition can only be evaluated with the attributes of spans.
 pub(crate) fn needs_attributes(filter: &SpanFilter) -> bool {
     match filter {
-        SpanFilter::All => false,
+        SpanFilter::All | SpanFilter::Mentions(..) => false,
         SpanFilter::Field(field, _) => matches!(field, Field::Span(_) | Field::Any(_)),
         SpanFilter::And(filters) | SpanFilter::Or(filters) => filters.iter().any(needs_attributes),
         SpanFilter::Not(filter) => needs_attributes(filter),
