@@ -47,6 +47,6 @@ pub use registry::{MetricBuilder, Registry};
 pub use runtime::CountingAllocator;
 
 pub(crate) use family::Kind;
-pub(crate) use otlp::ReaderState;
+pub(crate) use otlp::{Part, ReaderState};
 pub(crate) use runtime::{install_service, observe_exporters, observe_signal};
 pub(crate) use serve::Serving;

@@ -6,8 +6,9 @@ mod statement;
 
 pub use pool::{Instrument, Instrumented};
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::Database;
@@ -17,6 +18,7 @@ use sqlx::{ConnectOptions, Connection};
 use tracing::{Span, field};
 
 use crate::clock;
+use crate::metric::{Buckets, Histogram, ObservableUpDownCounter, Registry};
 use statement::{Dialect, Statement};
 
 crate::labels! {
@@ -48,41 +50,80 @@ crate::label_enum! {
     pub(crate) enum State { Idle, Used }
 }
 
-crate::metrics! {
-    /// Duration of database client operations.
-    static OPERATION_DURATION: crate::Histogram<OperationLabels<'static>>
-        = "db.client.operation.duration", unit "s",
-        buckets [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
-    /// The time it took to obtain an open connection from the pool.
-    static WAIT_TIME: crate::Histogram<PoolLabels<'static>>
-        = "db.client.connection.wait_time", unit "s";
-    /// The number of connections that are currently in state described by the state attribute.
-    static CONNECTIONS: crate::ObservableUpDownCounter<ConnectionLabels<'static>>
-        = "db.client.connection.count", unit "{connection}";
-    /// The maximum number of open connections allowed.
-    static CONNECTIONS_MAX: crate::ObservableUpDownCounter<PoolLabels<'static>>
-        = "db.client.connection.max", unit "{connection}";
+/// Bounds for the duration of operations, of the semantic conventions for databases.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Of statements and pools.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    operation_duration: Histogram<OperationLabels<'static>>,
+    wait_time: Histogram<PoolLabels<'static>>,
+    connections: ObservableUpDownCounter<ConnectionLabels<'static>>,
+    connections_max: ObservableUpDownCounter<PoolLabels<'static>>,
 }
 
-/// Tells how many connections a pool has, as long as it is there.
-fn watch<DB: Database>(server: &Arc<Server>, pool: &Arc<Pool<DB>>) {
-    let (name, weak) = (Arc::clone(server), Arc::downgrade(pool));
-    CONNECTIONS.observe(move |observer| {
-        if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
-            let idle = pool.num_idle() as i64;
-            let used = i64::from(pool.size()).saturating_sub(idle);
-            let labels = |state| ConnectionLabels { pool: &name.pool, state };
-            observer.set(idle, labels(State::Idle));
-            observer.set(used.max(0), labels(State::Used));
+impl Metrics {
+    fn of(registry: &Registry) -> Metrics {
+        let metric = |name, unit, description| {
+            let metric = registry.metric(name).unit(unit).description(description);
+            metric.scope("trefoil::sqlx", env!("CARGO_PKG_VERSION"))
+        };
+        Metrics {
+            operation_duration: metric(
+                "db.client.operation.duration",
+                "s",
+                "Duration of database client operations.",
+            )
+            .buckets(Buckets::Explicit(Cow::Borrowed(&SECONDS)))
+            .histogram(),
+            wait_time: metric(
+                "db.client.connection.wait_time",
+                "s",
+                "The time it took to obtain an open connection from the pool.",
+            )
+            .histogram(),
+            connections: metric(
+                "db.client.connection.count",
+                "{connection}",
+                "The number of connections that are currently in state described by the state \
+                 attribute.",
+            )
+            .observable_up_down_counter(),
+            connections_max: metric(
+                "db.client.connection.max",
+                "{connection}",
+                "The maximum number of open connections allowed.",
+            )
+            .observable_up_down_counter(),
         }
-    });
-    let (name, weak) = (Arc::clone(server), Arc::downgrade(pool));
-    CONNECTIONS_MAX.observe(move |observer| {
-        if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
-            let max = pool.options().get_max_connections();
-            observer.set(i64::from(max), PoolLabels { pool: &name.pool });
-        }
-    });
+    }
+
+    /// Those of the process, as those of `metrics!` are.
+    fn of_process() -> Arc<Metrics> {
+        static METRICS: OnceLock<Arc<Metrics>> = OnceLock::new();
+        Arc::clone(METRICS.get_or_init(|| Arc::new(Metrics::of(Registry::global()))))
+    }
+
+    /// Tells how many connections a pool has, as long as it is there.
+    fn watch<DB: Database>(&self, name: &Arc<str>, pool: &Arc<Pool<DB>>) {
+        let (pool_name, weak) = (Arc::clone(name), Arc::downgrade(pool));
+        self.connections.observe(move |observer| {
+            if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
+                let idle = pool.num_idle() as i64;
+                let used = i64::from(pool.size()).saturating_sub(idle);
+                let labels = |state| ConnectionLabels { pool: &pool_name, state };
+                observer.set(idle, labels(State::Idle));
+                observer.set(used.max(0), labels(State::Used));
+            }
+        });
+        let (pool_name, weak) = (Arc::clone(name), Arc::downgrade(pool));
+        self.connections_max.observe(move |observer| {
+            if let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
+                let max = pool.options().get_max_connections();
+                observer.set(i64::from(max), PoolLabels { pool: &pool_name });
+            }
+        });
+    }
 }
 
 /// What is known of a database beside its statements.
@@ -95,11 +136,12 @@ pub(crate) struct Server {
     host: Option<String>,
     port: Option<u16>,
     /// How its pool is called in metrics.
-    pool: String,
+    pool: Arc<str>,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
-    fn of<DB: Database>(pool: &Pool<DB>, name: Option<&str>) -> Server {
+    fn of<DB: Database>(pool: &Pool<DB>, name: Option<&str>, metrics: Arc<Metrics>) -> Server {
         let (system, dialect) = match DB::NAME {
             "PostgreSQL" => ("postgresql", Dialect::Standard),
             "MySQL" => ("mysql", Dialect::MySql),
@@ -112,8 +154,8 @@ impl Server {
             _ => place_of(pool),
         };
         let namespace = name.map(str::to_owned).or(database);
-        let pool = namespace.clone().unwrap_or_else(|| system.to_owned());
-        Server { system, dialect, namespace, host, port, pool }
+        let pool = Arc::from(namespace.as_deref().unwrap_or(system));
+        Server { system, dialect, namespace, host, port, pool, metrics }
     }
 }
 
@@ -197,7 +239,8 @@ impl Operation {
             host: self.server.host.as_deref(),
             port: self.server.port,
         };
-        self.span.in_scope(|| OPERATION_DURATION.record(elapsed.as_secs_f64(), labels));
+        let duration = &self.server.metrics.operation_duration;
+        self.span.in_scope(|| duration.record(elapsed.as_secs_f64(), labels));
     }
 }
 

@@ -9,16 +9,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use trefoil_wire::protobuf::Writer;
 
 use super::batch::{Half, Ledger, Parcel};
 use super::lane::Lane;
-use super::queue::{Priority, Queue};
+use super::queue::{BATCH_BYTES_MAX, Priority, Queue};
 use crate::account::{Account, Dropped, Signal};
+use crate::metric::Part;
 
-/// Appends the current state of all metrics, as `ScopeMetrics` in field 2, given the time in
-/// Unix nanoseconds; gives the number of data points.
-pub(crate) type Collect = Box<dyn FnMut(&mut Writer, u64) -> u64 + Send>;
+/// The current state of all metrics for one request or several, none longer than so many
+/// bytes, given the time in Unix nanoseconds.
+pub(crate) type Collect = Box<dyn FnMut(u64, usize) -> Vec<Part> + Send>;
 
 #[derive(Debug)]
 pub(super) struct Pump {
@@ -130,15 +130,15 @@ impl Pump {
     fn collect(&self) {
         let Source::Metrics { collect, account, .. } = &self.source else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut w = Writer::new();
         let mut collect = collect.borrow_mut();
         // A callback of the application may panic; the next collection is another try.
-        let points = catch_unwind(AssertUnwindSafe(|| collect(&mut w, now.as_nanos() as u64)));
-        let Ok(points @ 1..) = points else { return };
-        account.produced(points);
-        let scopes = w.into_bytes();
-        let half = self.ledger.half(points, Priority::Normal, scopes, self.lanes.len());
-        self.offer(vec![half]);
+        let parts =
+            catch_unwind(AssertUnwindSafe(|| collect(now.as_nanos() as u64, BATCH_BYTES_MAX)));
+        for Part { scopes, points } in parts.unwrap_or_default() {
+            account.produced(points);
+            let half = self.ledger.half(points, Priority::Normal, scopes, self.lanes.len());
+            self.offer(vec![half]);
+        }
     }
 
     /// Sends all that is there now, and waits until it is settled or time is up. Gives the

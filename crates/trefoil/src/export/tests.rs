@@ -52,9 +52,10 @@ impl Service {
         let sources = Sources {
             traces: Arc::clone(&traces),
             logs: Arc::clone(&logs),
-            metrics: Box::new(|w, now_ns| {
+            metrics: Box::new(|now_ns, _| {
                 use trefoil_wire::otlp::metrics::{Number, write::ResourceMetricsWriter};
-                ResourceMetricsWriter(w).scope_metrics(|w| {
+                let mut w = trefoil_wire::protobuf::Writer::new();
+                ResourceMetricsWriter(&mut w).scope_metrics(|w| {
                     w.metric(|w| {
                         w.names("jobs", "Jobs done.", "{job}");
                         w.gauge(|w| {
@@ -65,7 +66,7 @@ impl Service {
                         });
                     });
                 });
-                1
+                vec![crate::metric::Part { scopes: w.into_bytes(), points: 1 }]
             }),
             metric_account: Arc::clone(&metrics),
             samplers: Vec::new(),

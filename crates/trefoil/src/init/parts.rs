@@ -280,7 +280,9 @@ fn exporting(
     let sources = Sources {
         traces,
         logs,
-        metrics: Box::new(move |w, now_ns| registry.write_otlp(w, &mut reader, now_ns)),
+        metrics: Box::new(move |now_ns, bytes_max| {
+            registry.write_otlp_in_parts(&mut reader, now_ns, bytes_max)
+        }),
         metric_account: Arc::clone(metric_account),
         samplers: sampler.remotes().to_vec(),
     };

@@ -50,46 +50,112 @@ impl ReaderState {
 }
 
 impl Registry {
-    /// Appends `ScopeMetrics` messages, which are field 2 of `ResourceMetrics`, and says how
-    /// many points are in them.
-    pub(crate) fn write_otlp(&self, w: &mut Writer, reader: &mut ReaderState, now_ns: u64) -> u64 {
+    /// `ScopeMetrics` messages, which are field 2 of `ResourceMetrics`, for as many requests as
+    /// they need if none may be longer than `bytes_max`. A single point that is longer goes
+    /// alone.
+    pub(crate) fn write_otlp_in_parts(
+        &self,
+        reader: &mut ReaderState,
+        now_ns: u64,
+        bytes_max: usize,
+    ) -> Vec<Part> {
         let collected = self.collect();
-        let points = write(&collected, w, reader, now_ns);
+        let parts = write(&collected, reader, now_ns, bytes_max);
         reader.last_ns = now_ns;
-        points
+        parts
+    }
+
+    /// The same in one piece, appended. Says how many points are in it.
+    pub(crate) fn write_otlp(&self, w: &mut Writer, reader: &mut ReaderState, now_ns: u64) -> u64 {
+        let parts = self.write_otlp_in_parts(reader, now_ns, usize::MAX);
+        parts.iter().for_each(|part| w.encoded(&part.scopes));
+        parts.iter().map(|part| part.points).sum()
     }
 }
 
-/// Writes what was collected; see [`Registry::write_otlp`].
-pub(super) fn write(
+/// What one request holds.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// `ScopeMetrics` messages, each as field 2.
+    pub(crate) scopes: Vec<u8>,
+    pub(crate) points: u64,
+}
+
+/// Writes what was collected; see [`Registry::write_otlp_in_parts`].
+fn write(
     collected: &[Collected],
-    w: &mut Writer,
     reader: &mut ReaderState,
     now_ns: u64,
-) -> u64 {
-    let mut points = 0;
+    bytes_max: usize,
+) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let times = Times { since_ns: reader.last_ns, now_ns };
     for same_scope in collected.chunk_by(|a, b| a.definition.scope == b.definition.scope) {
-        let metrics: Vec<_> = same_scope
+        let all: Vec<(&Collected, Vec<News<'_>>)> = same_scope
             .iter()
             .filter(|metric| metric.definition.audience != Audience::Pull)
             .map(|metric| (metric, news(metric, reader)))
             .filter(|(_, news)| !news.is_empty())
             .collect();
-        let Some((first, _)) = metrics.first() else { continue };
-        let scope = &first.definition.scope;
-        ResourceMetricsWriter(w).scope_metrics(|w| {
-            w.scope(|w| {
-                w.name(&scope.name);
-                w.version(&scope.version);
-            });
-            for (metric, news) in &metrics {
-                points += news.len() as u64;
-                let times = Times { since_ns: reader.last_ns, now_ns };
-                write_metric(w, metric, news, reader.delta, times);
-            }
-        });
+        let metrics: Vec<_> = all.iter().map(|(metric, news)| (*metric, &news[..])).collect();
+        write_scope(&metrics, reader.delta, times, bytes_max, &mut parts);
     }
-    points
+    parts
+}
+
+/// A metric with some of its points.
+type Slice<'a> = (&'a Collected, &'a [News<'a>]);
+
+/// Adds metrics of one scope to the last part, or to new ones. What is too long is halved and written again:
+/// how long it gets is not known before.
+fn write_scope(
+    metrics: &[Slice<'_>],
+    delta: bool,
+    times: Times,
+    bytes_max: usize,
+    parts: &mut Vec<Part>,
+) {
+    let Some((first, _)) = metrics.first() else { return };
+    let scope = &first.definition.scope;
+    let mut w = Writer::new();
+    ResourceMetricsWriter(&mut w).scope_metrics(|w| {
+        w.scope(|w| {
+            w.name(&scope.name);
+            w.version(&scope.version);
+        });
+        for (metric, news) in metrics {
+            write_metric(w, metric, news, delta, times);
+        }
+    });
+    let bytes = w.into_bytes();
+    if bytes.len() > bytes_max
+        && let Some(halves) = halves(metrics)
+    {
+        return halves.iter().for_each(|half| write_scope(half, delta, times, bytes_max, parts));
+    }
+    let points = metrics.iter().map(|(_, news)| news.len() as u64).sum();
+    match parts.last_mut() {
+        Some(last) if last.scopes.len() + bytes.len() <= bytes_max => {
+            last.scopes.extend_from_slice(&bytes);
+            last.points += points;
+        }
+        _ => parts.push(Part { scopes: bytes, points }),
+    }
+}
+
+/// Half of the metrics each or, of a single one, half of its points. `None` for one point.
+fn halves<'a>(metrics: &[Slice<'a>]) -> Option<[Vec<Slice<'a>>; 2]> {
+    match metrics {
+        [(_, [] | [_])] => None,
+        [(metric, news)] => {
+            let (one, other) = news.split_at(news.len() / 2);
+            Some([vec![(*metric, one)], vec![(*metric, other)]])
+        }
+        _ => {
+            let (one, other) = metrics.split_at(metrics.len() / 2);
+            Some([one.to_vec(), other.to_vec()])
+        }
+    }
 }
 
 /// A point with what is new of it, and since when.

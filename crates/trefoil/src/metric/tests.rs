@@ -34,9 +34,14 @@ type Values = BTreeMap<String, f64>;
 /// OTLP as a receiver of another make would flatten it: histograms as count, sum, buckets.
 fn decode(registry: &Registry, reader: &mut ReaderState, now_ns: u64) -> Values {
     let mut w = Writer::new();
-    w.message(1, |w| {
-        registry.write_otlp(w, reader, now_ns);
-    });
+    registry.write_otlp(&mut w, reader, now_ns);
+    decode_scopes(&w.into_bytes())
+}
+
+/// The fields of a `ResourceMetrics`.
+fn decode_scopes(scopes: &[u8]) -> Values {
+    let mut w = Writer::new();
+    w.message(1, |w| w.encoded(scopes));
     let bytes = w.into_bytes();
     let mut values = Values::new();
     for resource in &ExportRequest::new(&bytes).unwrap().resource_metrics {
@@ -409,5 +414,37 @@ fn callbacks_can_neither_stop_nor_end_collections() {
             std::time::Instant::now() < deadline,
             "callbacks behind the one that hung do not run"
         );
+    }
+}
+
+/// However small a request may be, all points are in one of them, and none twice.
+#[test]
+fn what_is_too_long_for_one_request_goes_in_several() {
+    let registry = Registry::new();
+    for scope in ["a", "b", "c"] {
+        for name in ["one", "two", "three"] {
+            let counter: Counter<Vm<'static>> =
+                registry.metric(format!("{scope}_{name}_total")).scope(scope, "1").counter();
+            for vm in 0..50 {
+                counter.add(vm + 1, Vm { vm_id: &format!("vm-{scope}-{name}-{vm}") });
+            }
+        }
+    }
+    let whole = decode(&registry, &mut ReaderState::new(false), 7);
+    assert_eq!(whole.len(), 3 * 3 * 50);
+    for bytes_max in [1, 100, 1_000, 10_000, 1_000_000] {
+        let parts = registry.write_otlp_in_parts(&mut ReaderState::new(false), 7, bytes_max);
+        let mut values = Values::new();
+        for part in &parts {
+            let alone = part.points == 1;
+            assert!(part.scopes.len() <= bytes_max || alone, "{} points", part.points);
+            let in_part = decode_scopes(&part.scopes);
+            assert_eq!(in_part.len() as u64, part.points);
+            for (key, value) in in_part {
+                assert_eq!(values.insert(key.clone(), value), None, "{key} is there twice");
+            }
+        }
+        assert_eq!(values, whole, "requests of {bytes_max} bytes");
+        assert_eq!(parts.len() == 1, bytes_max == 1_000_000, "{} parts", parts.len());
     }
 }

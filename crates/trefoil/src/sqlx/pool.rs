@@ -14,23 +14,22 @@ use sqlx::{Connection, Pool};
 use sqlx::{Execute, Executor};
 
 use super::run::{BoxFuture, BoxStream, Step, fetch_many, fetch_optional, observed};
-use super::{Operation, PoolLabels, Server, WAIT_TIME};
+use super::{Metrics, Operation, PoolLabels, Server};
 use crate::clock;
+use crate::init::Handle;
 
 /// A pool, connection or transaction whose statements are spans: `SELECT users`, of kind
 /// client, with the statement but never the values in it, and
 /// `db.client.operation.duration`.
 ///
-/// It is had by [`Instrument::instrumented`]. `&pool` is an executor of sqlx, as it is without
+/// It is had by [`Handle::sqlx_pool`] or [`Instrument::instrumented`]. `&pool` is an executor of sqlx, as it is without
 /// this; connections and transactions give one by `executor()`.
 ///
 /// ```no_run
 /// # #[cfg(feature = "sqlx")]
-/// # async fn run<DB: sqlx::Database>(pool: sqlx::Pool<DB>)
+/// # async fn run<DB: sqlx::Database>(telemetry: trefoil::Handle, pool: sqlx::Pool<DB>)
 /// # -> Result<(), sqlx::Error> {
-/// use trefoil::sqlx::Instrument as _;
-///
-/// let pool = pool.instrumented();
+/// let pool = telemetry.sqlx_pool(pool);
 /// // sqlx::query("SELECT name FROM jobs WHERE id = ?").bind(1).fetch_one(&pool)
 /// let mut transaction = pool.begin().await?;
 /// // sqlx::query("DELETE FROM jobs WHERE id = ?").bind(1).execute(transaction.executor())
@@ -55,30 +54,49 @@ impl fmt::Debug for Watched {
     }
 }
 
-/// Pools that can be instrumented.
-pub trait Instrument: Sized {
-    /// The same, with spans and metrics.
-    fn instrumented(self) -> Instrumented<Self>;
+impl Handle {
+    /// A pool of sqlx with spans and metrics.
+    #[must_use]
+    pub fn sqlx_pool<DB: Database>(&self, pool: Pool<DB>) -> Instrumented<Pool<DB>> {
+        instrumented(pool, None, Arc::new(Metrics::of(self.registry())))
+    }
 
     /// The same, under a name that tells databases and pools apart: `db.namespace`. Without
     /// it that is the database's name in the URL, which SQLite has not.
+    #[must_use]
+    pub fn sqlx_pool_as<DB: Database>(&self, name: &str, pool: Pool<DB>) -> Instrumented<Pool<DB>> {
+        instrumented(pool, Some(name), Arc::new(Metrics::of(self.registry())))
+    }
+}
+
+/// Pools where no [`Handle`] is at hand: their metrics are the process's, as are those of
+/// `metrics!`.
+pub trait Instrument: Sized {
+    /// As [`Handle::sqlx_pool`].
+    fn instrumented(self) -> Instrumented<Self>;
+
+    /// As [`Handle::sqlx_pool_as`].
     fn instrumented_as(self, name: &str) -> Instrumented<Self>;
 }
 
 impl<DB: Database> Instrument for Pool<DB> {
     fn instrumented(self) -> Instrumented<Self> {
-        instrumented(self, None)
+        instrumented(self, None, Metrics::of_process())
     }
 
     fn instrumented_as(self, name: &str) -> Instrumented<Self> {
-        instrumented(self, Some(name))
+        instrumented(self, Some(name), Metrics::of_process())
     }
 }
 
-fn instrumented<DB: Database>(inner: Pool<DB>, name: Option<&str>) -> Instrumented<Pool<DB>> {
-    let server = Arc::new(Server::of(&inner, name));
+fn instrumented<DB: Database>(
+    inner: Pool<DB>,
+    name: Option<&str>,
+    metrics: Arc<Metrics>,
+) -> Instrumented<Pool<DB>> {
+    let server = Arc::new(Server::of(&inner, name, metrics));
     let pool = Arc::new(inner.clone());
-    super::watch(&server, &pool);
+    server.metrics.watch(&server.pool, &pool);
     Instrumented { inner, server, _watched: Some(Watched(pool)) }
 }
 
@@ -102,7 +120,8 @@ impl<DB: Database> Instrumented<Pool<DB>> {
         let started_ns = clock::now_ns();
         let connection = self.inner.acquire().await?;
         let seconds = clock::now_ns().saturating_sub(started_ns) as f64 / 1e9;
-        WAIT_TIME.record(seconds, PoolLabels { pool: &self.server.pool });
+        let wait_time = &self.server.metrics.wait_time;
+        wait_time.record(seconds, PoolLabels { pool: &self.server.pool });
         Ok(self.with(connection))
     }
 

@@ -117,12 +117,12 @@ fn g1_clients_count_4xx_5xx_and_no_answer_as_errors() {
 #[test]
 fn g1_a_request_of_reqwest_is_a_span_that_the_server_continues() {
     let mut seen = Seen::default();
-    let left = run(async |_| {
+    let left = run(async |telemetry| {
         let (address, kept) = server().await;
         seen = kept;
-        let client = reqwest::Client::new();
+        let (http, client) = (telemetry.reqwest(), reqwest::Client::new());
         let url = format!("http://{address}/hello?key=s3cr3t");
-        let response = client.get(url).bearer_auth("s3cr3t").send_traced().await.unwrap();
+        let response = http.send(client.get(url).bearer_auth("s3cr3t")).await.unwrap();
         assert_eq!(response.text().await.unwrap(), "hello");
         let url = format!("http://{address}/fail");
         assert_eq!(client.post(url).send_traced().await.unwrap().status(), 405);
@@ -133,6 +133,10 @@ fn g1_a_request_of_reqwest_is_a_span_that_the_server_continues() {
         &[("http.response.status_code", "200"), ("server.address", "127.0.0.1")],
     );
     assert_eq!(status(left.span("POST")), ERROR);
+    // That without a sender is in the registry of the process, which is not this one.
+    let points = left.points("http.client.request.duration");
+    assert_eq!((points.len(), points[0].1), (1, 1.0));
+    assert_eq!(points[0].0["http.request.method"], "GET");
     assert!(!format!("{:?}", left.spans).contains("s3cr3t"));
 }
 

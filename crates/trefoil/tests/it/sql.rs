@@ -2,6 +2,7 @@
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
+use trefoil::Telemetry;
 use trefoil::sqlx::{Instrument as _, Instrumented};
 
 use crate::edge::{has, run, status};
@@ -9,11 +10,11 @@ use crate::edge::{has, run, status};
 const CLIENT: i32 = 3;
 const ERROR: i32 = 2;
 
-async fn pool() -> Instrumented<SqlitePool> {
+async fn pool(telemetry: &Telemetry) -> Instrumented<SqlitePool> {
     let options = SqliteConnectOptions::new().in_memory(true);
     // In memory each connection is a database of its own.
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let pool = pool.instrumented_as("accounts");
+    let pool = telemetry.sqlx_pool_as("accounts", pool);
     let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT UNIQUE)";
     sqlx::query(create).execute(&pool).await.unwrap();
     pool
@@ -21,8 +22,8 @@ async fn pool() -> Instrumented<SqlitePool> {
 
 #[test]
 fn g1_statements_are_spans_without_values() {
-    let left = run(async |_| {
-        let pool = pool().await;
+    let left = run(async |telemetry| {
+        let pool = pool(telemetry).await;
         let insert = "INSERT INTO users (email) VALUES (?)";
         sqlx::query(insert).bind("bound@s3cr3t").execute(&pool).await.unwrap();
         let literal = "INSERT INTO users (email) VALUES ('literal@s3cr3t')";
@@ -63,8 +64,8 @@ fn g1_statements_are_spans_without_values() {
 
 #[test]
 fn g1_failing_statements_tell_the_code_and_no_values() {
-    let left = run(async |_| {
-        let pool = pool().await;
+    let left = run(async |telemetry| {
+        let pool = pool(telemetry).await;
         for _ in 0..2 {
             let insert = "INSERT INTO users (email) VALUES (?)";
             let _ = sqlx::query(insert).bind("a@s3cr3t").execute(&pool).await;
@@ -82,8 +83,8 @@ fn g1_failing_statements_tell_the_code_and_no_values() {
 
 #[test]
 fn g1_transactions_and_connections_are_executors_too() {
-    let left = run(async |_| {
-        let pool = pool().await;
+    let left = run(async |telemetry| {
+        let pool = pool(telemetry).await;
         let outer = tracing::info_span!("outer");
         let work = async {
             let mut transaction = pool.begin().await.unwrap();
@@ -110,41 +111,41 @@ fn g1_transactions_and_connections_are_executors_too() {
 
 #[test]
 fn g1_pools_and_operations_are_measured() {
-    use trefoil::metric::Registry;
-    // The statics of the crate record in the registry of the process.
-    let receiver = crate::receiver::Receiver::start(crate::receiver::Protocol::Http);
-    let (telemetry, dispatch) = trefoil::Trefoil::builder("edge")
-        .variables(Vec::<(String, String)>::new())
-        .console(trefoil::Console::Off)
-        .protocol(trefoil::OtlpProtocol::HttpProtobuf)
-        .otlp(&receiver.url())
-        .registry(std::sync::Arc::clone(Registry::global()))
-        .build();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let pool = tracing::dispatcher::with_default(&dispatch, || {
-        runtime.block_on(async {
-            let pool = pool().await;
-            let connection = pool.acquire().await.unwrap();
-            telemetry.flush(std::time::Duration::from_secs(20));
-            drop(connection);
-            pool
-        })
+    let left = run(async |telemetry| {
+        let pool = pool(telemetry).await;
+        let connection = pool.acquire().await.unwrap();
+        telemetry.flush(std::time::Duration::from_secs(20));
+        drop(connection);
+        pool.close().await;
     });
-    let left = crate::edge::Left::of(&receiver);
     let point = |metric: &str, key: &str, value: &str| {
         let points = left.points(metric);
         let found = points.iter().find(|(labels, ..)| labels.get(key).is_some_and(|v| v == value));
         found.unwrap_or_else(|| panic!("{metric} with {key}={value} among {points:?}")).1
     };
+    let (pool, state) = ("db.client.connection.pool.name", "db.client.connection.state");
     assert!(point("db.client.operation.duration", "db.operation.name", "CREATE") >= 1.0);
-    assert_eq!(point("db.client.connection.count", "db.client.connection.state", "used"), 1.0);
-    assert_eq!(
-        point("db.client.connection.max", "db.client.connection.pool.name", "accounts"),
-        1.0
+    assert_eq!(point("db.client.connection.count", state, "used"), 1.0);
+    assert_eq!(point("db.client.connection.max", pool, "accounts"), 1.0);
+    assert!(point("db.client.connection.wait_time", pool, "accounts") >= 1.0);
+}
+
+/// Without a handle the metrics are the process's, whoever reads those.
+#[test]
+fn g1_a_pool_that_knows_no_telemetry_is_measured_in_the_process() {
+    let left = crate::edge::run_with(
+        |builder| builder.registry(trefoil::metric::Registry::global().clone()),
+        async |telemetry| {
+            let options = SqliteConnectOptions::new().in_memory(true);
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+            let pool = pool.unwrap().instrumented_as("process");
+            drop(pool.acquire().await.unwrap());
+            telemetry.flush(std::time::Duration::from_secs(20));
+        },
     );
-    assert!(
-        point("db.client.connection.wait_time", "db.client.connection.pool.name", "accounts")
-            >= 1.0
-    );
-    runtime.block_on(pool.close());
+    let points = left.points("db.client.connection.wait_time");
+    let found = points.iter().any(|(labels, ..)| {
+        labels.get("db.client.connection.pool.name").is_some_and(|name| name == "process")
+    });
+    assert!(found, "{points:?}");
 }
