@@ -13,6 +13,12 @@ pub(super) struct Options {
     pub(super) lines: u64,
     pub(super) samples: u64,
     loadgen: bool,
+    /// How often; more than once only with the load generator.
+    pub(super) runs: usize,
+    /// Whether Prometheus takes the same samples in the same run.
+    pub(super) prometheus: bool,
+    /// One signal instead of all.
+    pub(super) only: Option<String>,
 }
 
 /// One signal's load.
@@ -24,7 +30,9 @@ struct Case {
     items: u64,
 }
 
-/// `cargo xtask bench ingest [--loadgen] [--spans N] [--lines N] [--samples N]`
+/// `cargo xtask bench ingest [--spans N] [--lines N] [--samples N]`, or with
+/// `--loadgen [--full] [--runs N] [--prometheus] [--only SIGNAL]` the peers' data, all of it
+/// if full.
 pub(super) fn run(options: &[String]) -> Result<bool, String> {
     let options = read(options)?;
     let binary = server::build()?;
@@ -65,8 +73,15 @@ pub(super) fn run(options: &[String]) -> Result<bool, String> {
 }
 
 fn read(words: &[String]) -> Result<Options, String> {
-    let mut options =
-        Options { spans: 300_000, lines: 1_000_000, samples: 4_000_000, loadgen: false };
+    let mut options = Options {
+        spans: 300_000,
+        lines: 1_000_000,
+        samples: 4_000_000,
+        loadgen: false,
+        runs: 1,
+        prometheus: false,
+        only: None,
+    };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut number = || {
@@ -79,6 +94,13 @@ fn read(words: &[String]) -> Result<Options, String> {
             "--lines" => options.lines = number()?,
             "--samples" => options.samples = number()?,
             "--loadgen" => options.loadgen = true,
+            "--runs" => options.runs = number()?.max(1) as usize,
+            "--prometheus" => options.prometheus = true,
+            "--only" => options.only = words.next().cloned(),
+            "--full" => {
+                (options.spans, options.lines) = (2_000_000, 5_000_000);
+                options.samples = 100_000 * loadgen::SAMPLES_PER_SERIES;
+            }
             _ => return Err(format!("`{word}` is no option of bench ingest")),
         }
     }

@@ -1,24 +1,28 @@
-//! The same figures on the data that the peers were measured with, by the load generator
-//! that lies beside the checkout.
+//! The data that the peers were measured with, by the load generator that lies beside the
+//! checkout: what it costs to take it in, and what questions about it cost afterwards.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ingest::Options;
 use super::server::Server;
-use super::{Figure, folder};
+use super::{Figure, folder, prometheus, questions};
 use crate::workspace;
 
 /// What to send, and the best peer on the same data and two cores. It did not run beside us,
 /// so its name says when and how it was measured; a ratio here is a hint, not a result. Figures:
 /// CPU seconds per million, bytes on disk per item, peak memory in MB.
-struct Case {
-    name: &'static str,
+pub(super) struct Case {
+    pub(super) name: &'static str,
     command: &'static [&'static str],
     path: &'static str,
     unit: &'static str,
     item: &'static str,
-    peer: &'static str,
+    /// What the data covers, in seconds.
+    covered: u64,
+    pub(super) peer: &'static str,
     cpu: f64,
     disk: f64,
     memory: f64,
@@ -31,6 +35,7 @@ const CASES: &[Case] = &[
         path: "/v1/traces",
         unit: "spans/s",
         item: "span",
+        covered: 1800,
         peer: "VictoriaTraces, recorded with 2M by OTLP",
         cpu: 23.0,
         disk: 81.2,
@@ -42,6 +47,7 @@ const CASES: &[Case] = &[
         path: "/v1/logs",
         unit: "lines/s",
         item: "line",
+        covered: 1800,
         peer: "VictoriaLogs, recorded with 5M by Loki push",
         cpu: 8.4,
         disk: 45.7,
@@ -49,10 +55,11 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "metrics",
-        command: &["metrics", "--span", "1h", "--interval", "15s"],
+        command: &["metrics", "--batch", "5000", "--interval", "15s"],
         path: "/v1/metrics",
         unit: "samples/s",
         item: "sample",
+        covered: 3600,
         peer: "VictoriaMetrics, recorded with 24M by remote write",
         cpu: 1.10,
         disk: 1.76,
@@ -61,23 +68,108 @@ const CASES: &[Case] = &[
 ];
 
 /// Samples that one series gets in the hour that the load covers.
-const SAMPLES_PER_SERIES: u64 = 240;
+pub(super) const SAMPLES_PER_SERIES: u64 = 240;
+/// Seconds between the end of the data and the run.
+const AGO: u64 = 60;
 
 pub(super) fn run(binary: &Path, options: &Options) -> Result<Vec<Figure>, String> {
-    let loadgen = build()?;
-    let mut figures = Vec::new();
-    for case in CASES {
+    let generator = Generator { program: build()? };
+    let mut runs: BTreeMap<String, Vec<Figure>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for case in CASES.iter().filter(|case| options.only.as_ref().is_none_or(|o| o == case.name)) {
+        for number in 1..=options.runs {
+            println!("\n{}, run {number} of {}", case.name, options.runs);
+            let load = Load::new(case, options)?;
+            let mut figures = measure(binary, &generator, case, &load)?;
+            if options.prometheus && case.name == "metrics" {
+                figures.extend(prometheus::measure(&generator, &load)?);
+            }
+            for figure in figures {
+                println!("{}", figure.line());
+                if !runs.contains_key(&figure.case) {
+                    order.push(figure.case.clone());
+                }
+                runs.entry(figure.case.clone()).or_default().push(figure);
+            }
+        }
+    }
+    let medians = order.iter().filter_map(|case| Figure::median(runs.remove(case)?));
+    let figures: Vec<Figure> = medians.collect();
+    if options.runs > 1 {
+        println!("\nmedian of {} runs (least–most)", options.runs);
+        figures.iter().for_each(|figure| println!("{}", figure.line()));
+    }
+    Ok(figures)
+}
+
+/// How much to send, and what time it covers.
+pub(super) struct Load {
+    pub(super) amount: [String; 2],
+    /// Unix seconds.
+    pub(super) from: u64,
+    pub(super) until: u64,
+}
+
+impl Load {
+    fn new(case: &Case, options: &Options) -> Result<Load, String> {
         let amount = match case.name {
             "spans" => ["--total".to_owned(), options.spans.to_string()],
             "logs" => ["--total".to_owned(), options.lines.to_string()],
             _ => ["--series".to_owned(), (options.samples / SAMPLES_PER_SERIES).to_string()],
         };
-        figures.extend(measure(binary, &loadgen, case, &amount)?);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
+        let until = now.as_secs() - AGO;
+        Ok(Load { amount, from: until - case.covered, until })
     }
-    Ok(figures)
 }
 
-fn build() -> Result<std::path::PathBuf, String> {
+/// The load generator.
+pub(super) struct Generator {
+    pub(super) program: PathBuf,
+}
+
+/// What the generator says after a load.
+pub(super) struct Sent {
+    report: String,
+}
+
+impl Generator {
+    /// Sends a load; all of it must be taken.
+    pub(super) fn send(
+        &self,
+        command: &[&str],
+        load: &Load,
+        url: &str,
+        pid: u32,
+    ) -> Result<Sent, String> {
+        let (from, covered) = (load.from.to_string(), format!("{}s", load.until - load.from));
+        let output = Command::new(&self.program)
+            .args(command)
+            .args(&load.amount)
+            .args(["--start", &from, "--span", &covered, "--url", url, "--stop-on-error"])
+            .args(["--pregenerate", "--watch-pid", &pid.to_string()])
+            .output()
+            .map_err(|error| format!("cannot run loadgen: {error}"))?;
+        let report = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let sent = Sent { report };
+        let refused = (sent.number("errors"), sent.number("items_refused"));
+        if !matches!(refused, (Ok(0.0), Ok(0.0))) {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("not everything was taken: {} {stderr}", sent.report));
+        }
+        Ok(sent)
+    }
+}
+
+impl Sent {
+    /// A number of the report by its name.
+    pub(super) fn number(&self, key: &str) -> Result<f64, String> {
+        number(&self.report, key)
+            .ok_or_else(|| format!("loadgen says `{}` and no {key}", self.report))
+    }
+}
+
+fn build() -> Result<PathBuf, String> {
     let sources = workspace::shared().map(|shared| shared.join("bench/loadgen"));
     let sources = sources.filter(|sources| sources.join("Cargo.toml").is_file());
     let sources = sources.ok_or("../shared/bench/loadgen is not there; TREFOIL_SHARED names it")?;
@@ -94,65 +186,53 @@ fn build() -> Result<std::path::PathBuf, String> {
 
 fn measure(
     binary: &Path,
-    loadgen: &Path,
+    generator: &Generator,
     case: &Case,
-    amount: &[String],
+    load: &Load,
 ) -> Result<Vec<Figure>, String> {
-    let server = Server::start(binary, &folder()?.join(format!("data-{}", case.name)))?;
-    let url = format!("http://{}{}", server.otlp, case.path);
-    let mut command = Command::new(loadgen);
-    command.args(case.command).args(amount).args(["--url", &url, "--stop-on-error"]);
-    if case.name != "metrics" {
-        command.arg("--pregenerate");
-    }
-    command.args(["--watch-pid", &server.pid().to_string()]);
-    let output = command.output().map_err(|error| format!("cannot run loadgen: {error}"))?;
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    let read = |key| {
-        number(&report, key).ok_or_else(|| {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            format!("loadgen says `{}` and no {key} {stderr}", report.trim())
-        })
-    };
-    if read("errors")? + read("items_refused")? > 0.0 {
-        return Err(format!("not everything was taken: {}", report.trim()));
-    }
-    let items = read("items")?;
-    let cpu = read("server_cpu_s")?;
-    server.settle();
-    let peak = server.peak_memory()?;
-    let left = server.stop()?;
     let Case { name, unit, item, peer, .. } = *case;
+    let server = Server::start(binary, &folder()?.join(format!("data-{name}")))?;
+    let url = format!("http://{}{}", server.otlp, case.path);
+    let sent = generator.send(case.command, load, &url, server.pid())?;
+    let items = sent.number("items")?;
+    server.settle();
+    let (peak, settled) = (server.peak_memory()?, server.memory()?);
+    let mut answers = questions::ask(generator, case, load, &server.web)?;
+    let cpu_before = server.cpu_seconds()?;
+    let server = server.kill_and_start(binary)?;
+    let ready = server.ready_within.as_secs_f64() * 1e3;
+    let left = server.stop()?;
+
     let beside = |figure: Figure, value: f64| Figure { peer: Some((peer, value)), ..figure };
     let per_million = |cpu: f64| cpu / items * 1e6;
-    let figures = vec![
-        Figure::new(format!("{name} · accepted, durable"), read("items_per_s")?, unit),
-        Figure::new(format!("{name} · OTLP"), read("mb_per_s")?, "MB/s"),
-        beside(Figure::new(format!("{name} · CPU per million"), per_million(cpu), "s"), case.cpu),
-        Figure::new(
-            format!("{name} · CPU per million, start to end"),
-            per_million(left.cpu_seconds),
-            "s",
-        ),
+    let say = |what: &str, value: f64, unit: &'static str| {
+        Figure::new(format!("{name} · {what}"), value, unit)
+    };
+    let mut figures = vec![
+        say("accepted, durable", sent.number("items_per_s")?, unit),
+        say("OTLP", sent.number("mb_per_s")?, "MB/s"),
+        beside(say("CPU per million", per_million(sent.number("server_cpu_s")?), "s"), case.cpu),
+        say("CPU per million, questions too", per_million(cpu_before), "s"),
         beside(
-            Figure::new(
-                format!("{name} · on disk per {item}, settled"),
-                left.bytes as f64 / items,
-                "B",
-            ),
+            say(&format!("on disk per {item}, settled"), left.bytes as f64 / items, "B"),
             case.disk,
         ),
-        beside(Figure::new(format!("{name} · peak memory"), peak / 1e6, "MB"), case.memory),
-        Figure::new(format!("{name} · request, median"), read("p50_ms")?, "ms"),
-        Figure::new(format!("{name} · request, 99 of 100"), read("p99_ms")?, "ms"),
+        beside(say("peak memory", peak / 1e6, "MB"), case.memory),
+        say("memory, settled", settled / 1e6, "MB"),
+        say("request, median", sent.number("p50_ms")?, "ms"),
+        say("request, 99 of 100", sent.number("p99_ms")?, "ms"),
+        say("ready again after kill -9", ready, "ms"),
     ];
-    println!("\n{name}: {items} items by loadgen");
-    figures.iter().for_each(|figure| println!("{}", figure.line()));
+    if name == "metrics" {
+        let series = items / SAMPLES_PER_SERIES as f64;
+        figures.push(say("memory per active series, settled", settled / series, "B"));
+    }
+    figures.append(&mut answers);
     Ok(figures)
 }
 
 /// A number in a line of JSON without nesting, by its key.
-fn number(report: &str, key: &str) -> Option<f64> {
+pub(super) fn number(report: &str, key: &str) -> Option<f64> {
     let (_, rest) = report.split_once(&format!("\"{key}\":"))?;
     let digits = rest.trim_start().split(['}', ',']).next()?;
     digits.trim().parse().ok()

@@ -55,6 +55,23 @@ pub(super) fn all(address: &str, path: &str, bodies: &[Vec<u8>]) -> Result<Loade
     Ok(Loaded { seconds, latencies_ms })
 }
 
+/// The body that a GET is answered with.
+///
+/// # Errors
+/// An answer that is not a 200, or none.
+pub(super) fn get(address: &str, path: &str) -> Result<Vec<u8>, String> {
+    let mut connection = Connection::open(address)?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let sent = connection.stream.get_mut().write_all(head.as_bytes());
+    sent.map_err(|error| format!("the connection broke: {error}"))?;
+    match connection.answer().map_err(|error| format!("no answer: {error}"))? {
+        (200, body) => Ok(body),
+        (status, body) => {
+            Err(format!("{path} answered {status}: {}", String::from_utf8_lossy(&body)))
+        }
+    }
+}
+
 struct Connection {
     address: String,
     stream: BufReader<TcpStream>,

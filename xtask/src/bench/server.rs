@@ -36,8 +36,12 @@ pub(super) fn build() -> Result<PathBuf, String> {
 pub(super) struct Server {
     child: Child,
     data: PathBuf,
+    /// Host and port of the web app and the query APIs.
+    pub(super) web: String,
     /// Host and port of OTLP/HTTP.
     pub(super) otlp: String,
+    /// From its start until it was ready.
+    pub(super) ready_within: Duration,
 }
 
 impl Server {
@@ -49,6 +53,15 @@ impl Server {
         if data.exists() {
             std::fs::remove_dir_all(data).map_err(|e| format!("{}: {e}", data.display()))?;
         }
+        Server::start_again(binary, data)
+    }
+
+    /// Starts it on what another one left.
+    ///
+    /// # Errors
+    /// If it does not get ready.
+    pub(super) fn start_again(binary: &Path, data: &Path) -> Result<Server, String> {
+        let begin = Instant::now();
         let ports = ["--http=127.0.0.1:0", "--otlp-grpc=off", "--otlp-http=127.0.0.1:0"];
         let mut child = Command::new(binary)
             .args(["serve", "--data"])
@@ -67,12 +80,25 @@ impl Server {
                 }
             });
         }
-        let mut server = Server { child, data: data.to_owned(), otlp: String::new() };
-        let deadline = Instant::now() + START_WITHIN;
+        let mut server = Server {
+            child,
+            data: data.to_owned(),
+            web: String::new(),
+            otlp: String::new(),
+            ready_within: Duration::ZERO,
+        };
+        let deadline = begin + START_WITHIN;
         while let Ok(line) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if let Some((_, url)) = line.split_once("OTLP/HTTP  http://") {
-                url.split('/').next().unwrap_or_default().clone_into(&mut server.otlp);
-                return Ok(server);
+            let Some((name, url)) = line.split_once("http://") else { continue };
+            let address = url.split('/').next().unwrap_or_default().to_owned();
+            match name.trim() {
+                "web app" => server.web = address,
+                "OTLP/HTTP" => {
+                    server.otlp = address;
+                    server.ready_within = begin.elapsed();
+                    return Ok(server);
+                }
+                _ => {}
             }
         }
         Err("the server did not get ready".to_owned())
@@ -95,29 +121,35 @@ impl Server {
     /// # Errors
     /// Without `/proc`.
     pub(super) fn peak_memory(&self) -> Result<f64, String> {
-        let status = self.proc_file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes =
-            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        kilobytes.map(|number| number * 1024.0).ok_or_else(|| "no VmHWM".to_owned())
+        memory(self.pid(), "VmHWM:")
+    }
+
+    /// The memory that is resident now, in bytes.
+    ///
+    /// # Errors
+    /// Without `/proc`.
+    pub(super) fn memory(&self) -> Result<f64, String> {
+        memory(self.pid(), "VmRSS:")
     }
 
     fn proc_file(&self, name: &str) -> Result<String, String> {
         read(&format!("/proc/{}/{name}", self.pid()))
     }
 
+    /// Kills it, and starts another one on what it left.
+    ///
+    /// # Errors
+    /// If the other one does not get ready.
+    pub(super) fn kill_and_start(mut self, binary: &Path) -> Result<Server, String> {
+        self.child.kill().map_err(|error| format!("cannot kill the server: {error}"))?;
+        self.child.wait().map_err(|error| error.to_string())?;
+        Server::start_again(binary, &self.data)
+    }
+
     /// Waits until the data directory does not change any more: flushed and merged as far
     /// as the server does by itself.
     pub(super) fn settle(&self) {
-        let begin = Instant::now();
-        let (mut size, mut since) = (weigh(&self.data), Instant::now());
-        while since.elapsed() < SETTLED_AFTER && begin.elapsed() < SETTLE_WITHIN {
-            wait(Duration::from_millis(250));
-            let now = weigh(&self.data);
-            if now != size {
-                (size, since) = (now, Instant::now());
-            }
-        }
+        settle(&self.data);
     }
 
     /// Stops the server, which flushes what is still in memory; answers what it leaves and
@@ -142,6 +174,19 @@ impl Server {
     }
 }
 
+/// Waits until a folder does not change any more.
+pub(super) fn settle(folder: &Path) {
+    let begin = Instant::now();
+    let (mut size, mut since) = (weigh(folder), Instant::now());
+    while since.elapsed() < SETTLED_AFTER && begin.elapsed() < SETTLE_WITHIN {
+        wait(Duration::from_millis(250));
+        let now = weigh(folder);
+        if now != size {
+            (size, since) = (now, Instant::now());
+        }
+    }
+}
+
 /// What is left of a server.
 pub(super) struct Left {
     /// Of its data directory.
@@ -152,7 +197,7 @@ pub(super) struct Left {
 
 /// The sum of two neighbouring fields of `/proc/…/stat` in seconds, counted after the
 /// name: 11 is the process's own time by user and kernel, 13 that of its ended children.
-fn ticks(stat: &str, at: usize) -> Result<f64, String> {
+pub(super) fn ticks(stat: &str, at: usize) -> Result<f64, String> {
     // The name of the process, in brackets, may hold blanks.
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let fields: Vec<&str> = after.split_whitespace().collect();
@@ -163,7 +208,7 @@ fn ticks(stat: &str, at: usize) -> Result<f64, String> {
     }
 }
 
-fn read(path: &str) -> Result<String, String> {
+pub(super) fn read(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))
 }
 
@@ -175,8 +220,16 @@ impl Drop for Server {
     }
 }
 
+/// A line of `/proc/…/status` that counts kilobytes, in bytes.
+pub(super) fn memory(pid: u32, line: &str) -> Result<f64, String> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    let rest = status.lines().find_map(|text| text.strip_prefix(line));
+    let kilobytes = rest.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kilobytes.map(|number| number * 1024.0).ok_or_else(|| format!("no {line}"))
+}
+
 /// Bytes of all files in a folder.
-fn weigh(folder: &Path) -> u64 {
+pub(super) fn weigh(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(about) if about.is_dir() => weigh(&entry.path()),
@@ -187,7 +240,7 @@ fn weigh(folder: &Path) -> u64 {
 }
 
 #[allow(clippy::disallowed_methods, reason = "nothing tells when a folder stops changing")]
-fn wait(time: Duration) {
+pub(super) fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
