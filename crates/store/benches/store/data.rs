@@ -239,6 +239,58 @@ pub(crate) fn samples(count: u64) -> Load {
     Load { signal: "metrics", item: "sample", items, batches }
 }
 
+/// All three signals, minute by minute.
+pub(crate) struct Minutes {
+    random: Random,
+    rows: u64,
+    begin_ns: u64,
+    values: Vec<f64>,
+}
+
+impl Minutes {
+    pub(crate) fn new(rows: u64) -> Minutes {
+        let values = (0..rows).map(|n| (n % 1000) as f64).collect();
+        Minutes { random: Random(9), rows, begin_ns: START_NS, values }
+    }
+
+    /// When the next minute begins, and what it brings.
+    pub(crate) fn next(&mut self) -> (u64, Vec<Batch>) {
+        let begin_ns = self.begin_ns;
+        self.begin_ns += 60_000_000_000;
+        let step_ns = 60_000_000_000 / self.rows.max(1);
+        let mut batches = Vec::new();
+        for first in (0..self.rows).step_by(1000) {
+            let mut batch = Batch::new();
+            let end = self.rows.min(first + 1000);
+            let mut at = first;
+            while at < end {
+                let size = (5 + self.random.below(26)).min(end - at);
+                trace(&mut self.random, &mut batch, begin_ns + at * step_ns, size);
+                at += size;
+            }
+            for row in first..end {
+                line(&mut self.random, &mut batch, begin_ns + row * step_ns);
+            }
+            self.scrape(&mut batch, begin_ns, first..end);
+            batches.push(batch);
+        }
+        (begin_ns, batches)
+    }
+
+    fn scrape(&mut self, batch: &mut Batch, begin_ns: u64, series: std::ops::Range<u64>) {
+        let resource = batch.resource(&resource(0, 0));
+        let scope = batch.scope(&scope());
+        let time_ms = (begin_ns / 1_000_000) as i64;
+        for number in series {
+            let value = &mut self.values[number as usize];
+            step(&mut self.random, number % 100, value);
+            let place = batch.series(resource, scope, &labels(number / 100, number % 100));
+            let value = SampleValue::Float(*value);
+            batch.sample(place, &Sample { time_ms, start_ms: 0, value });
+        }
+    }
+}
+
 fn labels(target: u64, number: u64) -> Labels {
     let service = SERVICES[target as usize % 10];
     let (name, state) = (number / 10, number % 10);

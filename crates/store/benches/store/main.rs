@@ -7,6 +7,7 @@
 
 mod clock;
 mod data;
+mod day;
 mod encodings;
 mod memory;
 mod questions;
@@ -23,6 +24,7 @@ what the store takes for an item, in bytes and time
   --only WHAT    one of traces, logs, metrics, encodings
   --curve        ten times and a hundred times as many as well
   --series       memory by active series as well: 10k, 100k, 1M
+  --day ROWS     instead: a simulated day inside 512 MiB, so many rows of each signal a minute
   --no-zstd      without zstd -3 and -19 of the same beside
   --from DIR     the items of a stopped store instead of made ones";
 
@@ -37,6 +39,9 @@ fn main() {
     }
     if let Some(count) = option("--rss-of") {
         return memory::of_series(count.parse().expect("--rss-of takes a number"));
+    }
+    if let Some(rows) = option("--day") {
+        return day::measure(rows.parse().expect("--day takes a number"));
     }
     let items: u64 = option("--items").map_or(200_000, |n| n.parse().expect("--items N"));
     let only = option("--only");

@@ -61,7 +61,7 @@ fn scraped(first: u64, count: u64, scrape: i64) -> Batch {
 }
 
 /// Resident bytes of this process; 0 where the kernel does not say.
-fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
