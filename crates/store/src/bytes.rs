@@ -82,7 +82,18 @@ impl<'a> Reader<'a> {
         self.u64().map(f64::from_bits)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Option<u64> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Some(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         let mut shift = 0;
         loop {

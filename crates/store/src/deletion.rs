@@ -60,6 +60,10 @@ impl prune::Keep for Deletion {
     fn row(&self, time_ns: i64, _: Option<TraceId>) -> bool {
         !self.range.contains(time_ns)
     }
+
+    fn counted(&self, bounds_ns: (i64, i64)) -> bool {
+        !self.range.overlaps(bounds_ns)
+    }
 }
 
 impl Pending {

@@ -50,6 +50,7 @@ pub use filter::{Compare, Field, LineFilter, SpanFilter};
 pub use known::SeriesHandle;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
+pub use part::spans::ThinnedSpans;
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{
     LogScan, LogTimes, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, Taken, TimeRange,

@@ -14,6 +14,7 @@ use crate::model::{
     Exemplar, Histogram, Metadata, Resource, Scope, StoredLog, StoredSpan, TraceId,
 };
 use crate::part::PartSet;
+use crate::part::spans::ThinnedSpans;
 use crate::tally::Tally;
 
 mod blocks;
@@ -352,6 +353,20 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<Vec<Arc<Resource<'static>>>> {
         spans::resources(self, range, tally)
+    }
+
+    /// Hands out the counts of spans that were thinned out of the range, whole minutes at a
+    /// time, in no order. False if some were not counted, or not in what can be read.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn thinned_spans(
+        &self,
+        range: TimeRange,
+        tally: &Tally,
+        visit: &mut dyn FnMut(&ThinnedSpans<'_>),
+    ) -> Result<bool> {
+        spans::thinned(self, range, tally, visit)
     }
 
     /// Hands matching spans to `visit` until it breaks.

@@ -9,7 +9,9 @@
 mod accumulate;
 mod combine;
 mod compare;
+mod thinned;
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -28,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use accumulate::Leaf;
 use compare::Comparison;
+use thinned::Lacking;
 
 /// How many points a series may have: what Prometheus allows, and more than any screen shows.
 const POINTS_MAX: i64 = 11_000;
@@ -203,7 +206,7 @@ fn answer(
             "this finds traces and makes no series: end it with a function such as | rate()",
         ));
     };
-    let run = Run { snapshot, grid, exemplars, limits };
+    let run = Run { snapshot, grid, exemplars, limits, lacking: RefCell::default() };
     let mut series = run.expr(expr)?;
     series.retain(|s| s.values.iter().any(|v| !v.is_nan()));
     series.sort_by_cached_key(combine::key);
@@ -213,7 +216,10 @@ fn answer(
         series,
         inspected_spans: limits.tally.rows.load(Relaxed),
         inspected_bytes: limits.tally.bytes.load(Relaxed),
-        partial: damaged.then(|| "damaged blocks were skipped".to_owned()),
+        partial: match damaged {
+            true => Some("damaged blocks were skipped".to_owned()),
+            false => run.lacking.borrow().message(),
+        },
     })
 }
 
@@ -222,6 +228,8 @@ struct Run<'a> {
     grid: Grid,
     exemplars: usize,
     limits: &'a Limits<'a>,
+    /// What of spans that were thinned out is missing in the numbers.
+    lacking: RefCell<Lacking>,
 }
 
 impl Run<'_> {
@@ -254,6 +262,7 @@ impl Run<'_> {
         let own = fields.into_iter().map(columns::of_field).fold(SpanColumns::NONE, columns::both);
         let columns = SpanColumns { ids: own.ids || self.exemplars > 0, ..own };
         self.each(pipeline, needs_trace, columns, &mut |view| leaf.observe(view))?;
+        self.add_thinned(pipeline, needs_trace, &mut leaf)?;
         Ok(leaf.finish())
     }
 
@@ -262,6 +271,7 @@ impl Run<'_> {
         let needs_trace = eval::needs_trace(&function.selection);
         // Whatever a span has is compared.
         self.each(pipeline, needs_trace, SpanColumns::ALL, &mut |view| comparison.observe(view))?;
+        self.lack_thinned()?;
         Ok(comparison.finish())
     }
 

@@ -3,6 +3,7 @@
 mod jaeger;
 mod load;
 mod script;
+mod thinned;
 
 use std::path::Path;
 

@@ -63,6 +63,16 @@ impl<'f> RowFilter<'f> {
         }
     }
 
+    /// Whether a row of this resource could match: tells most rows without a look at them.
+    pub(crate) fn may_be_of(&self, resource: usize) -> bool {
+        match self {
+            RowFilter::Resource(known) => known.get(resource).copied().unwrap_or(false),
+            RowFilter::And(all) => all.iter().all(|filter| filter.may_be_of(resource)),
+            RowFilter::Or(any) => any.iter().any(|filter| filter.may_be_of(resource)),
+            _ => true,
+        }
+    }
+
     /// Whether [`SpanFilter::matches`] would say so of this row, given from its first byte
     /// on, and a resource by its place. `None` if the row is malformed.
     pub(crate) fn matches(&self, row: &[u8], resource: usize) -> Option<bool> {

@@ -8,7 +8,9 @@ use super::logs::{LogRows, LogsPart, LogsWriter};
 use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
-use super::spans::{SpanRows, SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
+use super::spans::{
+    SpanRows, SpansPart, SpansWriter, ThinnedSpans, TraceNumbers, WholeSpans, service_of,
+};
 use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo};
 use crate::error::Result;
 use crate::head::clamp_time;
@@ -219,6 +221,13 @@ fn merge_spans(
         }
         input.row += 1;
         if !input.settle()? {
+            return Ok(false);
+        }
+    }
+    for part in parts {
+        let stays = |counted: &ThinnedSpans<'_>| counted.minute_end_ns >= cutoff_ns;
+        let (_, damaged) = writer.take_counts(part, &stays)?;
+        if damaged > 0 {
             return Ok(false);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::logs::{LogsPart, LogsWriter};
 use super::metrics::{MetricsPart, MetricsWriter, SeriesBlock, decode_chunk};
-use super::spans::{SpansPart, SpansWriter, TraceNumbers, WholeSpans, service_of};
+use super::spans::{SpansPart, SpansWriter, ThinnedSpans, TraceNumbers, WholeSpans, service_of};
 use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo, PartSet};
 use crate::error::Result;
 use crate::head::clamp_time;
@@ -22,6 +22,17 @@ pub(crate) trait Keep {
 
     /// Whether a row of a concerned owner stays.
     fn row(&self, time_ns: i64, trace: Option<TraceId>) -> bool;
+
+    /// Whether spans of a concerned owner that are only counted, and start within these
+    /// bounds, stay counted.
+    fn counted(&self, _bounds_ns: (i64, i64)) -> bool {
+        true
+    }
+
+    /// Whether spans that go are counted.
+    fn counts(&self) -> bool {
+        false
+    }
 }
 
 /// What became of a part.
@@ -147,11 +158,20 @@ fn prune_spans(
             let trace = Some(stored.span.trace_id);
             if concerned && !keep.row(clamp_time(stored.span.start_ns), trace) {
                 removed += 1;
+                if keep.counts() {
+                    writer.thin(owner, &stored.span);
+                }
             } else {
                 writer.push(service_of(&stored.resource), owner, &stored.span)?;
             }
         }
     }
+    let stays = |counted: &ThinnedSpans<'_>| {
+        !keep.concerns(counted.resource, None) || keep.counted(counted.bounds_ns())
+    };
+    let (uncounted, damaged) = writer.take_counts(part, &stays)?;
+    removed += uncounted;
+    lost += damaged;
     // Or a block of the trace index, which is made anew.
     lost = lost.max(u64::from(part.file.is_damaged()));
     let (rows, min_ns, max_ns) = (writer.rows, writer.min_ns, writer.max_ns);

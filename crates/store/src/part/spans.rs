@@ -22,6 +22,7 @@ use crate::vfs::Vfs;
 mod block;
 mod filter;
 mod sieve;
+mod thinned;
 mod traces;
 mod whole;
 
@@ -30,6 +31,8 @@ pub(crate) use block::{SpanAttributes, SpanBlock, SpanDetails};
 pub(crate) use filter::needs_attributes;
 pub(crate) use sieve::Sought;
 use sieve::{LANE_BYTES, SieveWriter};
+pub use thinned::ThinnedSpans;
+use thinned::{Thinned, ThinnedWriter, each_count};
 pub(crate) use traces::{PageInfo, TraceNumbers, TracePage, TraceTable};
 use traces::{Traced, TracesWriter};
 pub(crate) use whole::WholeSpans;
@@ -42,6 +45,8 @@ const BLOCK_BYTES: usize = 1 << 20;
 const SIEVES_BYTES: usize = 64 << 10;
 /// The first version of the format whose blocks have sieves.
 const SIEVES_SINCE: u8 = 3;
+/// The first version of the format that counts what was thinned out.
+const THINNED_SINCE: u8 = 4;
 
 /// The service a resource names, or nothing.
 pub(crate) fn service_of<'a>(resource: &'a Resource<'_>) -> &'a str {
@@ -65,6 +70,7 @@ pub(crate) struct SpansWriter {
     /// The page of sieves to come, and those that are written.
     sieves: Vec<u8>,
     sieve_pages: Vec<BlockRef>,
+    thinned: ThinnedWriter,
     pub(crate) rows: u64,
     pub(crate) min_ns: i64,
     pub(crate) max_ns: i64,
@@ -125,6 +131,7 @@ impl SpansWriter {
             noted: HashMap::default(),
             sieves: Vec::new(),
             sieve_pages: Vec::new(),
+            thinned: ThinnedWriter::default(),
             rows: 0,
             min_ns: i64::MAX,
             max_ns: i64::MIN,
@@ -133,8 +140,7 @@ impl SpansWriter {
 
     pub(crate) fn push(&mut self, service: &str, owner: Owner<'_>, span: &Span<'_>) -> Result<()> {
         let start_ns = clamp_time(span.start_ns);
-        self.min_ns = self.min_ns.min(start_ns);
-        self.max_ns = self.max_ns.max(start_ns);
+        self.reach((start_ns, start_ns));
         self.rows += 1;
         let traced = Traced {
             trace: span.trace_id,
@@ -152,6 +158,50 @@ impl SpansWriter {
             self.end_block()?;
         }
         Ok(())
+    }
+
+    /// Counts a span that does not stay.
+    pub(crate) fn thin(&mut self, owner: Owner<'_>, span: &Span<'_>) {
+        let start_ns = clamp_time(span.start_ns);
+        self.reach((start_ns, start_ns));
+        self.thinned.span(self.owners.resource(owner.resource), span);
+    }
+
+    /// Takes over what a part has counted, as far as it is to stay. Returns how many spans
+    /// are no longer counted, and how many blocks of counts are damaged.
+    pub(crate) fn take_counts(
+        &mut self,
+        part: &SpansPart,
+        stays: &dyn Fn(&ThinnedSpans<'_>) -> bool,
+    ) -> Result<(u64, u64)> {
+        let (mut gone, mut damaged) = (0u64, 0);
+        if part.thinned.is_incomplete {
+            self.thinned.is_incomplete();
+        }
+        let info = part.file.info;
+        for block in part.thinned.blocks() {
+            let Some(bytes) = part.file.read(&block.block)? else {
+                damaged += 1;
+                self.thinned.is_incomplete();
+                continue;
+            };
+            part.each_count(&bytes, &mut |resource, counted| {
+                let Some(encoded) = part.owners.encoded_resource(resource) else { return };
+                if !stays(counted) {
+                    gone = gone.saturating_add(counted.count);
+                    return;
+                }
+                let (first_ns, last_ns) = counted.bounds_ns();
+                self.reach((first_ns.max(info.min_ns), last_ns.min(info.max_ns)));
+                self.thinned.counted(self.owners.resource(encoded), counted);
+            })?;
+        }
+        Ok((gone, damaged))
+    }
+
+    fn reach(&mut self, (min_ns, max_ns): (i64, i64)) {
+        self.min_ns = self.min_ns.min(min_ns);
+        self.max_ns = self.max_ns.max(max_ns);
     }
 
     fn end_block(&mut self) -> Result<()> {
@@ -230,6 +280,7 @@ impl SpansWriter {
             }
         }
         self.traces.finish(&mut self.part, &mut footer)?;
+        self.thinned.finish(&mut self.part, &mut footer)?;
         self.part.finish(&footer)
     }
 }
@@ -252,6 +303,8 @@ pub(crate) struct SpansPart {
     pub(crate) sieve_pages: Vec<BlockRef>,
     pub(crate) blocks: Vec<SpanBlockInfo>,
     pub(crate) traces: Traces,
+    /// Spans that are only counted.
+    pub(crate) thinned: Thinned,
 }
 
 /// How a part finds traces.
@@ -271,7 +324,14 @@ impl SpansPart {
         let Some((owners, sieve_pages, blocks, traces)) = read_footer(&mut r, file.version) else {
             return Err(file.corrupt("the footer is malformed"));
         };
-        Ok(SpansPart { file, owners, sieve_pages, blocks, traces })
+        let thinned = match file.version >= THINNED_SINCE {
+            true => Thinned::read(&mut r),
+            false => Some(Thinned::uncounted(file.info.thinned)),
+        };
+        let Some(thinned) = thinned.filter(|_| r.is_empty()) else {
+            return Err(file.corrupt("the footer is malformed"));
+        };
+        Ok(SpansPart { file, owners, sieve_pages, blocks, traces, thinned })
     }
 
     /// Every block of the file.
@@ -281,6 +341,7 @@ impl SpansPart {
             refs.push(info.block);
             refs.extend(info.more.iter().flat_map(|(attributes, details)| [*attributes, *details]));
         }
+        refs.extend(self.thinned.blocks().iter().map(|counts| counts.block));
         match &self.traces {
             Traces::Index(index) => refs.extend(index.block_refs()),
             Traces::Table(table) => refs.extend(table.block_refs()),
@@ -334,6 +395,16 @@ impl SpansPart {
         let (Some(attributes), Some(details)) = pieces else { return Ok(None) };
         let (attributes, details) = (Some(attributes), Some(details));
         Ok(Some(SpanRows { at, block, attributes, details }))
+    }
+
+    /// Hands out the counts of a block, each with the place of its resource.
+    pub(crate) fn each_count(
+        &self,
+        block: &[u8],
+        visit: &mut dyn FnMut(u64, &ThinnedSpans<'_>),
+    ) -> Result<()> {
+        let done = each_count(block, &self.owners, visit);
+        done.ok_or_else(|| self.file.corrupt("a count of thinned spans is malformed"))
     }
 
     fn decode<T>(
@@ -438,7 +509,7 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
         1 => Traces::Index(TraceIndex::read(r)?),
         _ => Traces::Table(TraceTable::read(r)?),
     };
-    r.is_empty().then_some((owners, sieve_pages, blocks, traces))
+    Some((owners, sieve_pages, blocks, traces))
 }
 
 /// A sieve begins where the one before in its page ends.

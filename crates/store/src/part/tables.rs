@@ -26,6 +26,11 @@ impl OwnersWriter {
         (self.resources.insert(owner.resource).0, self.scopes.insert(owner.scope).0)
     }
 
+    /// The number of a resource whose rows are only counted.
+    pub(crate) fn resource(&mut self, resource: &[u8]) -> u32 {
+        self.resources.insert(resource).0
+    }
+
     pub(crate) fn finish(&self, out: &mut Vec<u8>) {
         for table in [&self.resources, &self.scopes] {
             put_varint(out, table.len() as u64);
@@ -72,6 +77,11 @@ impl Owners {
 
     pub(crate) fn scope(&self, index: u64) -> Option<&Arc<Scope<'static>>> {
         self.scopes.get(usize::try_from(index).ok()?).map(|(decoded, _)| decoded)
+    }
+
+    /// A resource in the form a writer takes.
+    pub(crate) fn encoded_resource(&self, resource: u64) -> Option<&[u8]> {
+        self.resources.get(usize::try_from(resource).ok()?).map(|(_, encoded)| &**encoded)
     }
 
     /// Both in the form a writer takes.

@@ -429,6 +429,12 @@ impl<'a> Account<'a> {
         if self.rows >= ROWS_PER_TALLY { self.settle() } else { Ok(()) }
     }
 
+    /// Counts rows of which nothing was read.
+    pub(super) fn pass_over(&mut self, rows: usize) -> Result<()> {
+        self.rows += rows;
+        self.settle()
+    }
+
     pub(super) fn settle(&mut self) -> Result<()> {
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
         self.tally.add(rows as u64, bytes as u64)

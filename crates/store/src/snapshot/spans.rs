@@ -14,7 +14,8 @@ use crate::head::{RowFilter, RowRef, clamp_time};
 use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
 use crate::part::Signal;
 use crate::part::spans::{
-    Ids, Sought, SpanBlockInfo, SpanRows, SpansPart, TracePage, Traces, needs_attributes,
+    Ids, Sought, SpanBlockInfo, SpanRows, SpansPart, ThinnedSpans, TracePage, Traces,
+    needs_attributes,
 };
 use crate::row;
 use crate::scan::{self, Opening, Run};
@@ -325,6 +326,35 @@ pub(super) fn resources(
     Ok(found)
 }
 
+pub(super) fn thinned(
+    snapshot: &Snapshot,
+    range: TimeRange,
+    tally: &Tally,
+    visit: &mut dyn FnMut(&ThinnedSpans<'_>),
+) -> Result<bool> {
+    let range = range.after(snapshot.cutoffs_ns[Signal::Traces as usize]);
+    let mut is_complete = true;
+    for part in &snapshot.parts.spans {
+        if !range.overlaps((part.file.info.min_ns, part.file.info.max_ns)) {
+            continue;
+        }
+        is_complete &= !part.thinned.is_incomplete;
+        for counts in part.thinned.blocks().iter().filter(|c| range.overlaps(c.bounds_ns())) {
+            let Some(block) = snapshot.bytes(&part.file, &counts.block, tally)? else {
+                is_complete = false;
+                continue;
+            };
+            tally.add(1, 0)?;
+            part.each_count(&block, &mut |_, counted| {
+                if range.overlaps(counted.bounds_ns()) {
+                    visit(counted);
+                }
+            })?;
+        }
+    }
+    Ok(is_complete)
+}
+
 pub(super) fn of_trace(
     snapshot: &Snapshot,
     trace: TraceId,
@@ -474,16 +504,21 @@ impl HeadSpans {
         columns: SpanColumns,
         account: &mut Account<'_>,
     ) -> Result<Option<Self>> {
-        let tables = view.head.read();
-        let visible = tables.spans.visible(view.visible).iter();
-        let rows: Vec<RowRef> =
-            visible.filter(|row| range.contains(row.time_ns)).copied().collect();
-        drop(tables);
-        let mut spans = HeadSpans::with_rows(view, rows);
+        let mut spans = HeadSpans::with_rows(view, Vec::new());
         spans.columns = columns;
         let filter = RowFilter::new(filter, spans.resources.iter().map(|r| &**r));
+        let of: Vec<bool> = (0..spans.resources.len()).map(|at| filter.may_be_of(at)).collect();
+        let may = |row: &&RowRef| {
+            range.contains(row.time_ns) && of.get(row.resource as usize) == Some(&true)
+        };
+        let tables = view.head.read();
+        let visible = tables.spans.visible(view.visible);
+        let candidates: Vec<RowRef> = visible.iter().filter(may).copied().collect();
+        let passed_over = visible.len() - candidates.len();
+        drop(tables);
+        account.pass_over(passed_over)?;
         let mut rows = Vec::new();
-        for row in &spans.rows {
+        for row in &candidates {
             let bytes = spans.bytes(row).ok_or_else(bad_head)?;
             account.add(bytes.len())?;
             if filter.matches(bytes, row.resource as usize).ok_or_else(bad_head)? {

@@ -129,6 +129,10 @@ impl Keep for KeepTraces {
             _ => true,
         }
     }
+
+    fn counts(&self) -> bool {
+        true
+    }
 }
 
 fn cutoff(now_ns: i64, kept: Option<Duration>) -> i64 {

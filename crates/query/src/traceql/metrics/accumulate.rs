@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::ast::{MetricsFunction, MetricsOp};
+use trefoil_store::ThinnedSpans;
+
+use super::super::ast::{Field, Intrinsic, MetricsFunction, MetricsOp};
 use super::super::eval::{self, SpanView};
 use super::super::value::Value;
 use super::{Exemplar, Grid, Series};
@@ -91,6 +93,59 @@ impl<'a> Leaf<'a> {
         Ok(())
     }
 
+    /// The fields it groups by or measures, but for the duration it measures.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &'a Field> {
+        let of = self.function.of.iter().filter(|field| !is_duration(field));
+        self.function.by.iter().chain(of)
+    }
+
+    /// Adds spans that are only counted, all in one interval; the view shows the shortest
+    /// of them. What [`fields`](Self::fields) names is the same for all.
+    pub(super) fn observe_thinned(
+        &mut self,
+        view: SpanView<'_>,
+        thinned: &ThinnedSpans<'_>,
+        interval: usize,
+    ) -> Result<()> {
+        let op = self.function.op;
+        let count = thinned.count as f64;
+        let value = self.function.of.as_ref().map(|field| eval::field_value(field, view).single());
+        let (one, all) = match (&self.function.of, &value) {
+            (Some(field), Some(value)) => {
+                let (min_ns, max_ns) = thinned.durations_ns;
+                let seconds = |ns: u64| ns as f64 / 1e9;
+                let one = match op {
+                    MetricsOp::Quantile | MetricsOp::Histogram => bucket(value),
+                    MetricsOp::Max if is_duration(field) => Some(seconds(max_ns)),
+                    MetricsOp::Min if is_duration(field) => Some(seconds(min_ns)),
+                    _ => seconds_or_number(value),
+                };
+                let Some(one) = one else { return Ok(()) };
+                let sum = match is_duration(field) {
+                    true => seconds(thinned.duration_sum_ns),
+                    false => one * count,
+                };
+                (one, sum)
+            }
+            _ => (1.0, count),
+        };
+        let group = self.group(view)?;
+        match &mut group.cells {
+            Cells::Means(cells) => {
+                cells[interval].0 += all;
+                cells[interval].1 += thinned.count;
+            }
+            Cells::Buckets(cells) => {
+                *cells[interval].entry(one.to_bits()).or_default() += thinned.count;
+            }
+            cells => {
+                let value = if matches!(op, MetricsOp::Min | MetricsOp::Max) { one } else { all };
+                cells.add(op, interval, value);
+            }
+        }
+        Ok(())
+    }
+
     fn group(&mut self, view: SpanView<'_>) -> Result<&mut Group> {
         self.key.clear();
         for field in &self.function.by {
@@ -136,6 +191,10 @@ impl<'a> Leaf<'a> {
         let step_s = self.grid.step_ns as f64 / 1e9;
         self.groups.into_values().flat_map(|group| group.series(function, step_s)).collect()
     }
+}
+
+fn is_duration(field: &Field) -> bool {
+    matches!(field, Field::Intrinsic(Intrinsic::Duration))
 }
 
 fn exemplar_of(view: SpanView<'_>, value: Option<f64>) -> Exemplar {

@@ -229,15 +229,123 @@ fn traces_that_matter_outlive_the_rest() {
         spans
     };
     assert_eq!(traces(&store).len(), 200);
+    let before = counts(&store);
     let later = START_NS + 2 * DAY_NS;
     (0..6).for_each(|_| store.maintain(later).unwrap());
     let kept: BTreeMap<u8, i32> = [7, 40, 50, 80, 100, 120, 150, 160, 200].map(|n| (n, 2)).into();
     assert_eq!(traces(&store), kept, "whole traces with an error, a slow span or an exemplar");
+    assert_eq!(counts(&store), before, "what is gone is counted");
     store.merge().unwrap();
+    assert_eq!(counts(&store), before);
     drop(store);
     let store = open::open(Arc::new(vfs), dir(), settings).unwrap();
     (0..3).for_each(|_| store.maintain(later).unwrap());
     assert_eq!(traces(&store), kept);
+    assert_eq!(counts(&store), before);
     store.maintain(START_NS + 6 * DAY_NS).unwrap();
-    assert_eq!(traces(&store).len(), 0);
+    assert_eq!((traces(&store).len(), counts(&store).len()), (0, 0));
+}
+
+/// A span's service, name, status and minute, and the class of its duration.
+type Counted = (String, String, u8, i64, u32);
+
+/// How many spans of each kind there were, and how long they took, whether or not they are
+/// still there.
+fn counts(store: &Store) -> BTreeMap<Counted, (u64, u64)> {
+    const MINUTE_NS: i64 = 60_000_000_000;
+    let mut counts: BTreeMap<Counted, (u64, u64)> = BTreeMap::new();
+    let service = |r: &Resource<'_>| {
+        r.attributes.first().map_or_else(String::new, |a| a.value.as_text().into_owned())
+    };
+    let class = |ns: u64| if ns < 2 { 0 } else { ns.next_power_of_two().ilog2() };
+    let mut add = |key: Counted, count: u64, duration_ns: u64| {
+        let sums = counts.entry(key).or_default();
+        *sums = (sums.0 + count, sums.1 + duration_ns);
+    };
+    let (snapshot, tally) = (store.snapshot(), Tally::unlimited());
+    let scan = SpanScan { range: TimeRange::ALL, filter: &SpanFilter::All, order: Order::Any };
+    let mut seen = |stored: &crate::model::StoredSpan<'_>| {
+        let span = &stored.span;
+        let ns = span.end_ns - span.start_ns;
+        let minute = (span.start_ns as i64 - 1).div_euclid(MINUTE_NS) * MINUTE_NS + MINUTE_NS;
+        let name = span.name.to_string();
+        add((service(&stored.resource), name, span.status as u8, minute, class(ns)), 1, ns);
+        ControlFlow::Continue(())
+    };
+    snapshot.spans(&scan, &tally, &mut seen).unwrap();
+    let mut counted = |of: &crate::ThinnedSpans<'_>| {
+        assert_eq!(class(of.durations_ns.0), class(of.durations_ns.1));
+        let key = (
+            service(of.resource),
+            of.name.to_owned(),
+            of.status as u8,
+            of.minute_end_ns,
+            class(of.durations_ns.0),
+        );
+        add(key, of.count, of.duration_sum_ns);
+    };
+    assert!(snapshot.thinned_spans(TimeRange::ALL, &tally, &mut counted).unwrap());
+    counts
+}
+
+/// Ten thousand spans of two services over three days, none of which matters.
+#[test]
+fn what_was_thinned_out_is_counted_until_it_is_deleted_or_expires() {
+    let day = Duration::from_secs(86_400);
+    let retention = Retention { metrics: None, logs: None, traces: Some(day) };
+    let kept_traces = Some(KeptTraces { kept: 30 * day, slow_ns: u64::MAX });
+    let settings = Settings { retention, kept_traces, ..Settings::default() };
+    let vfs = Faulty::new(1);
+    let store = open::open(Arc::new(vfs.clone()), dir(), settings.clone()).unwrap();
+    for n in 0..10_000u64 {
+        let mut batch = Batch::new();
+        let value = Value::Str(["cart", "pay"][n as usize % 2].into());
+        let attributes = vec![Attribute { key: "service.name".into(), value }];
+        let resource = batch.resource(&Resource { attributes, ..Resource::default() });
+        let scope = batch.scope(&Scope::default());
+        // Some exactly on a minute, which belong to the one that ends there.
+        let start_ns = START_NS as u64 / 60_000_000_000 * 60_000_000_000 + n * 15_000_000_000;
+        let span = Span {
+            trace_id: u128::from(n + 1).to_be_bytes(),
+            span_id: (n + 1).to_be_bytes(),
+            name: ["a", "b", "c"][n as usize % 3].into(),
+            start_ns,
+            end_ns: start_ns + n * n % 1_000,
+            ..Span::default()
+        };
+        batch.span(resource, scope, &span);
+        store.append(&batch).unwrap();
+        if n % 1_000 == 0 {
+            store.flush().unwrap();
+        }
+    }
+    store.flush().unwrap();
+    let before = counts(&store);
+    let later = START_NS + 5 * DAY_NS;
+    (0..30).for_each(|_| store.maintain(later).unwrap());
+    store.merge().unwrap();
+    let mut spans = 0;
+    let scan = SpanScan { range: TimeRange::ALL, filter: &SpanFilter::All, order: Order::Any };
+    let count = &mut |_: &crate::model::StoredSpan<'_>| {
+        spans += 1;
+        ControlFlow::Continue(())
+    };
+    store.snapshot().spans(&scan, &Tally::unlimited(), count).unwrap();
+    assert_eq!(spans, 0);
+    assert_eq!(counts(&store), before);
+    assert!(store.stats().traces.part_bytes < 100_000, "{:?}", store.stats().traces);
+    store.delete(&of_service("cart")).unwrap();
+    let of_pay: BTreeMap<_, _> = before.clone().into_iter().filter(|(k, _)| k.0 == "pay").collect();
+    assert_eq!(counts(&store), of_pay);
+    // A minute of which only a part is meant goes as a whole.
+    let until = START_NS + DAY_NS;
+    let range = TimeRange { start_ns: i64::MIN, end_ns: until };
+    store.delete(&Deletion { attribute: None, range, ..of_service("") }).unwrap();
+    drop(store);
+    let store = open::open(Arc::new(vfs), dir(), settings).unwrap();
+    let rest: BTreeMap<_, _> =
+        of_pay.into_iter().filter(|(k, _)| k.3 - 60_000_000_000 >= until).collect();
+    assert_eq!(counts(&store), rest);
+    store.maintain(START_NS + 40 * DAY_NS).unwrap();
+    assert_eq!((counts(&store).len(), store.stats().traces.parts), (0, 0));
 }
