@@ -1,5 +1,11 @@
 //! Keys of attributes, with the types of their values.
 
+mod encoded;
+
+#[cfg(feature = "http")]
+pub(crate) use encoded::encodes;
+pub(crate) use encoded::{ATTRIBUTES_MAX, Encoded};
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;

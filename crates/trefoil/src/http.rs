@@ -3,6 +3,7 @@
 //! Names and rules are those of OpenTelemetry's semantic conventions for HTTP, 1.30 and later.
 //! What could hold secrets is not recorded: headers, credentials in URLs, values of queries.
 
+mod access;
 mod address;
 mod body;
 mod client;

@@ -165,6 +165,11 @@ impl Logs {
         self.levels.enabled(metadata.target(), &subsystem, *metadata.level())
     }
 
+    /// Whether the limits leave a layer's attributes as they are.
+    pub(crate) fn takes_encoded(&self) -> bool {
+        self.fields.takes_encoded()
+    }
+
     /// The most that may be wanted of any callsite.
     pub(crate) fn max_level_hint(&self) -> LevelFilter {
         self.levels.max()

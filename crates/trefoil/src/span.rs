@@ -17,6 +17,9 @@ mod start;
 mod survey;
 mod undecided;
 
+pub(crate) use encode::{
+    SPAN_ATTRIBUTE, attribute_double, attribute_int, attribute_str, text_body,
+};
 #[cfg(feature = "http")]
 pub(crate) use ext::add_integers;
 pub use ext::{SpanExt, Status};
@@ -34,7 +37,7 @@ use crate::config::{KeepSettings, SpanLimits, TraceSettings};
 use crate::context::{Context, SpanContext};
 use crate::export::{Priority, Queue};
 use crate::sample::Sampler;
-use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_str, attribute_value, bytes, fixed64};
+use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_value, bytes, fixed64};
 use fields::{Fields, Found, Limits};
 use local::{Buffers, Entered, Local, with_entered, with_stack};
 use open::Open;
@@ -212,7 +215,7 @@ impl Spans {
     /// More fields.
     pub(crate) fn record(&self, id: u64, values: &Record<'_>) {
         let mut buffers = Local::buffers();
-        let mut fields = self.0.fields(&mut buffers, encode::SPAN_ATTRIBUTE);
+        let mut fields = self.0.fields(&mut buffers, SPAN_ATTRIBUTE);
         values.record(&mut fields);
         let found = fields.found;
         self.with_open(id, |open| {
@@ -325,6 +328,12 @@ impl Spans {
             return self.with_open(key, |open| open.current(key));
         }
         current()
+    }
+
+    /// Whether the limits leave a layer's attributes as they are.
+    pub(crate) fn takes_encoded(&self) -> bool {
+        let limits = &self.0.limits;
+        limits.attributes >= crate::attribute::ATTRIBUTES_MAX && limits.value_bytes.is_none()
     }
 
     /// There are as many open spans as there are.

@@ -26,6 +26,7 @@ pub struct Subscriber {
     span_levels: Levels,
     logs: Arc<Logs>,
     propagators: Propagators,
+    takes_encoded: bool,
 }
 
 impl Subscriber {
@@ -34,6 +35,7 @@ impl Subscriber {
         Subscriber {
             #[cfg(feature = "layers")]
             shadows: None,
+            takes_encoded: spans.takes_encoded() && logs.takes_encoded(),
             spans,
             span_levels,
             logs,
@@ -48,6 +50,16 @@ impl Subscriber {
 
     pub(crate) fn propagators(&self) -> &Propagators {
         &self.propagators
+    }
+
+    /// Whether a layer of ours may hand over its attributes as bytes: nobody else wants to see
+    /// them, and no limit is in their way.
+    pub(crate) fn takes_encoded(&self) -> bool {
+        #[cfg(feature = "layers")]
+        if self.shadows.is_some() {
+            return false;
+        }
+        self.takes_encoded
     }
 
     pub(crate) fn logs(&self) -> &Logs {

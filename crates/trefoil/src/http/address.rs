@@ -1,5 +1,6 @@
 //! Who calls whom, without what should not be written down.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, HeaderMap, Uri, header};
@@ -70,6 +71,31 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
     match first.parse() {
         Ok(address) => Some(address),
         Err(_) => first.parse::<SocketAddr>().ok().map(|address| address.ip()),
+    }
+}
+
+/// An address as text, without memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    text: [u8; Shown::BYTES_MAX],
+    len: usize,
+}
+
+impl Shown {
+    /// Of `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, the longest form there is.
+    const BYTES_MAX: usize = 45;
+
+    pub(crate) fn new(address: IpAddr) -> Shown {
+        let mut text = [0; Shown::BYTES_MAX];
+        let mut rest = &mut text[..];
+        // All forms have room.
+        let _ = write!(rest, "{address}");
+        let len = Shown::BYTES_MAX - rest.len();
+        Shown { text, len }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }
 
@@ -182,6 +208,15 @@ mod tests {
         assert_eq!(url(&uri, false), format!("{expect}REDACTED"));
         assert_eq!(url(&uri, true), format!("{expect}1"));
         assert_eq!(url(&"/a?b".parse().unwrap(), false), "/a?REDACTED");
+    }
+
+    #[test]
+    fn addresses_are_shown_as_the_library_does() {
+        for address in ["127.0.0.1", "255.255.255.255", "::1", "2001:db8::1", "::ffff:1.2.3.4"] {
+            assert_eq!(Shown::new(address.parse().unwrap()).as_str(), address);
+        }
+        let longest = "1111:2222:3333:4444:5555:6666:7777:8888";
+        assert_eq!(Shown::new(longest.parse().unwrap()).as_str(), longest);
     }
 
     #[test]

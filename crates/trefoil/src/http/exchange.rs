@@ -1,22 +1,22 @@
 //! One request that a server answers, from its head to the last byte of its response.
 
-use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode, header, response};
 use http_body::Body;
 use tracing::{Span, field};
 
-use super::address::{self, Server};
+use super::access::{Ended, Line};
+use super::address::{self, Server, Shown};
 use super::body::{End, Observed, Watch};
-use super::instruments::{Active, ServerLabels, ServiceLabels};
+use super::instruments::{Active, Kind, Measured, ServiceLabels};
 use super::method::{KnownMethod, KnownScheme, KnownVersion};
 use super::route::{Marker, Route};
 use super::server::{Options, Trust};
+use crate::attribute::{Encoded, encodes};
 use crate::clock;
 use crate::propagate::{self, Propagators};
-use crate::span::{SpanExt, add_integers};
-use crate::subscriber::ACCESS_LOG;
+use crate::span::{SPAN_ATTRIBUTE, SpanExt, add_integers};
 use crate::value::Value;
 
 /// A request while it is answered. It says how it ended even if nobody asks: when it is
@@ -26,17 +26,14 @@ pub(crate) struct Exchange {
     pub(super) span: Span,
     pub(super) response_bytes: u64,
     options: Arc<Options>,
+    kind: Arc<Kind>,
     started_ns: u64,
-    method: KnownMethod,
-    scheme: KnownScheme,
-    version: KnownVersion,
-    route: Option<Route>,
     marker: Marker,
     request_bytes: Option<u64>,
     /// 0 until the head of the response is there.
     status: u16,
-    /// Kept for the access log alone.
-    path: Option<Box<str>>,
+    /// In the access log.
+    line: Option<Line>,
     ended: bool,
 }
 
@@ -45,26 +42,24 @@ impl Exchange {
         let method = KnownMethod::new(request.method());
         let scheme = KnownScheme::new(request.uri().scheme());
         let version = KnownVersion::new(request.version());
-        let route = Route::of(request.extensions());
+        let route = Route::find(request.extensions());
+        let kind = options.metrics.kind(method, scheme, version, route);
         let request_bytes = address::content_length(request.headers());
-        let span = begin_span(options, request, method, scheme, version, route.as_ref());
+        let span = begin_span(options, request, &kind, request_bytes);
         options.vitals.request(request.headers(), !span.is_disabled());
-        let marker = Marker::new(route.is_none());
+        let marker = Marker::new(kind.route().is_none());
         request.extensions_mut().insert(marker.clone());
         options.metrics.active.add(1, Active { method, scheme });
         Exchange {
             span,
             response_bytes: 0,
             options: Arc::clone(options),
+            kind,
             started_ns: clock::now_ns(),
-            method,
-            scheme,
-            version,
-            route,
             marker,
             request_bytes,
             status: 0,
-            path: options.access_log.then(|| request.uri().path().into()),
+            line: options.access_log.then(|| Line::new(request.uri().path())),
             ended: false,
         }
     }
@@ -79,7 +74,7 @@ impl Exchange {
         // What follows an upgrade is not HTTP: a WebSocket's span is its handshake.
         let over = parts.status == StatusCode::SWITCHING_PROTOCOLS || body.is_end_stream();
         // No body is sent for these, whatever the handler made.
-        let silent = matches!(self.method, KnownMethod::Head)
+        let silent = matches!(self.kind.method, KnownMethod::Head)
             || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let left = match silent {
             true => Some(0),
@@ -96,13 +91,14 @@ impl Exchange {
 
     fn head(&mut self, parts: &mut response::Parts) {
         self.status = parts.status.as_u16();
-        if self.route.is_none() {
-            self.route = self.marker.route().or_else(|| Route::of(&parts.extensions));
-            if let Some(route) = &self.route {
-                let name = Name { method: self.method, route: Some(route) };
-                self.span.record("otel.name", field::display(name));
-                self.span.record("http.route", route.as_str());
-            }
+        if self.kind.route().is_none()
+            && let Some(route) = self.marker.route().or_else(|| Route::of(&parts.extensions))
+        {
+            let Kind { method, scheme, version, .. } = *self.kind;
+            let route = Some(route.as_str());
+            self.kind = self.options.metrics.kind(method, scheme, version, route);
+            self.span.record("otel.name", self.kind.name.as_str());
+            self.span.record("http.route", route);
         }
         if self.options.trace_response
             && let Some(span) = self.span.context().span
@@ -161,55 +157,29 @@ impl Exchange {
             None => {}
         }
         let elapsed_ns = clock::now_ns().saturating_sub(self.started_ns);
-        self.span.in_scope(|| self.measure(error, elapsed_ns));
+        let line = self.line.take();
+        self.span.in_scope(|| self.measure(error, elapsed_ns, line));
     }
 
-    fn measure(&self, error: Option<&str>, elapsed_ns: u64) {
+    fn measure(&self, error: Option<&str>, elapsed_ns: u64, line: Option<Line>) {
+        let (kind, metrics) = (&*self.kind, &self.options.metrics);
         let seconds = elapsed_ns as f64 / 1e9;
-        let labels = ServerLabels {
-            method: self.method,
-            scheme: self.scheme,
-            route: self.route.as_ref().map(Route::as_str),
-            status: (self.status != 0).then_some(self.status),
-            error,
-            version: self.version,
-        };
-        let metrics = &self.options.metrics;
-        metrics.record(seconds, self.response_bytes, self.request_bytes, labels);
-        metrics.active.add(-1, Active { method: self.method, scheme: self.scheme });
+        let (response_bytes, request_bytes) = (self.response_bytes, self.request_bytes);
+        let measured = Measured { seconds, response_bytes, request_bytes };
+        metrics.record(kind, self.status, error, measured);
+        let (method, scheme) = (kind.method, kind.scheme);
+        metrics.active.add(-1, Active { method, scheme });
         if let Some(service) = &self.options.service {
-            let path = labels.route.unwrap_or("unmatched");
+            let path = kind.route().unwrap_or("unmatched");
             // Of a client that went away, as nginx has it.
             let status = if self.status == 0 { 499 } else { self.status };
-            service.record(seconds, ServiceLabels { method: self.method, path, status });
+            service.record(seconds, ServiceLabels { method, path, status });
         }
-        if self.options.access_log {
-            self.log(error, seconds);
+        if let Some(line) = line {
+            let status = self.status;
+            let ended = Ended { kind, status, response_bytes, elapsed_ns, error };
+            line.write(ended, error.is_some_and(|error| error != CANCELLED));
         }
-    }
-
-    fn log(&self, error: Option<&str>, seconds: f64) {
-        let path = self.path.as_deref().unwrap_or_default();
-        let method = self.method.as_str();
-        let (status, bytes, ms) = (self.status, self.response_bytes, seconds * 1e3);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: ACCESS_LOG,
-                    {
-                        http.request.method = method,
-                        url.path = path,
-                        http.route = self.route.as_ref().map(Route::as_str),
-                        http.response.status_code = status,
-                        http.response.body.size = bytes,
-                        http.server.request.duration = seconds,
-                        error.r#type = error,
-                    },
-                    "{method} {path} {status} {ms:.3} ms"
-                )
-            };
-        }
-        if error.is_some_and(|error| error != CANCELLED) { line!(error) } else { line!(info) }
     }
 }
 
@@ -231,48 +201,113 @@ impl Drop for Exchange {
 fn begin_span<B>(
     options: &Options,
     request: &Request<B>,
-    method: KnownMethod,
-    scheme: KnownScheme,
-    version: KnownVersion,
-    route: Option<&Route>,
+    kind: &Kind,
+    request_bytes: Option<u64>,
 ) -> Span {
     let (uri, headers) = (request.uri(), request.headers());
     let server = Server::of(uri, headers);
     let peer = address::peer(request.extensions()).map(|peer| peer.ip());
     let forwarded = options.trust_forwarded.then(|| address::forwarded(headers)).flatten();
-    let client = forwarded.or(peer);
-    let query = uri.query().map(|query| address::query(query, options.query_values));
-    let name = Name { method, route };
-    options.trust.begin(&options.propagators, headers, |root| {
-        macro_rules! span {
-            ($($parent:tt)*) => {
-                tracing::info_span!(
-                    target: "trefoil::http",
-                    $($parent)*
-                    "HTTP",
-                    otel.name = field::display(&name),
-                    otel.kind = "server",
-                    http.request.method = method.as_str(),
-                    http.request.method_original = method.original(request.method()),
-                    http.route = route.map(Route::as_str),
-                    url.scheme = scheme.as_str(),
-                    url.path = uri.path(),
-                    url.query = query,
-                    server.address = server.map(|server| server.host),
-                    server.port = server.and_then(|server| server.port),
-                    client.address = client.map(field::display),
-                    network.peer.address = peer.map(field::display),
-                    network.protocol.version = version.as_str(),
-                    user_agent.original = address::text(headers, header::USER_AGENT),
-                    http.request.body.size = address::content_length(headers),
-                    http.response.status_code = field::Empty,
-                    http.response.body.size = field::Empty,
-                    error.r#type = field::Empty,
-                )
-            };
+    let client = forwarded.or(peer).map(Shown::new);
+    let described = Described {
+        kind,
+        original: kind.method.original(request.method()),
+        path: uri.path(),
+        query: uri.query().map(|query| address::query(query, options.query_values)),
+        server,
+        peer: peer.map(Shown::new),
+        client,
+        user_agent: address::text(headers, header::USER_AGENT),
+        request_bytes,
+    };
+    options.trust.begin(&options.propagators, headers, |root| described.begin(root))
+}
+
+/// What is said of a request when its span begins.
+struct Described<'a> {
+    kind: &'a Kind,
+    original: Option<&'a str>,
+    path: &'a str,
+    query: Option<String>,
+    server: Option<Server<'a>>,
+    client: Option<Shown>,
+    peer: Option<Shown>,
+    user_agent: Option<&'a str>,
+    request_bytes: Option<u64>,
+}
+
+/// Begins a span of a server; if `root`, whatever span is around.
+macro_rules! span {
+    ($root:expr, $($fields:tt)*) => {
+        if $root {
+            tracing::info_span!(target: "trefoil::http", parent: None, "HTTP", $($fields)*)
+        } else {
+            tracing::info_span!(target: "trefoil::http", "HTTP", $($fields)*)
         }
-        if root { span!(parent: None,) } else { span!() }
-    })
+    };
+}
+
+impl Described<'_> {
+    fn begin(&self, root: bool) -> Span {
+        if !encodes() {
+            return self.begin_with_fields(root);
+        }
+        span!(
+            root,
+            trefoil.encoded = self.encoded().as_error(),
+            otel.name = self.kind.name.as_str(),
+            otel.kind = "server",
+            http.route = field::Empty,
+            http.response.status_code = field::Empty,
+            http.response.body.size = field::Empty,
+            error.r#type = field::Empty,
+        )
+    }
+
+    /// The same for everyone.
+    fn begin_with_fields(&self, root: bool) -> Span {
+        let kind = self.kind;
+        span!(
+            root,
+            otel.name = kind.name.as_str(),
+            otel.kind = "server",
+            http.request.method = kind.method.as_str(),
+            http.request.method_original = self.original,
+            http.route = kind.route(),
+            url.scheme = kind.scheme.as_str(),
+            url.path = self.path,
+            url.query = self.query.as_deref(),
+            server.address = self.server.map(|server| server.host),
+            server.port = self.server.and_then(|server| server.port),
+            client.address = self.client.as_ref().map(Shown::as_str),
+            network.peer.address = self.peer.as_ref().map(Shown::as_str),
+            network.protocol.version = kind.version.as_str(),
+            user_agent.original = self.user_agent,
+            http.request.body.size = self.request_bytes,
+            http.response.status_code = field::Empty,
+            http.response.body.size = field::Empty,
+            error.r#type = field::Empty,
+        )
+    }
+
+    fn encoded(&self) -> Encoded {
+        let mut span = Encoded::new(SPAN_ATTRIBUTE);
+        span.all_of(&self.kind.of_span);
+        span.str_if_any("http.request.method_original", self.original);
+        span.str("url.path", self.path);
+        span.str_if_any("url.query", self.query.as_deref());
+        span.str_if_any("server.address", self.server.map(|server| server.host));
+        if let Some(port) = self.server.and_then(|server| server.port) {
+            span.int("server.port", i64::from(port));
+        }
+        span.str_if_any("client.address", self.client.as_ref().map(Shown::as_str));
+        span.str_if_any("network.peer.address", self.peer.as_ref().map(Shown::as_str));
+        span.str_if_any("user_agent.original", self.user_agent);
+        if let Some(bytes) = self.request_bytes {
+            span.int("http.request.body.size", bytes.cast_signed());
+        }
+        span
+    }
 }
 
 impl Trust {
@@ -302,23 +337,6 @@ impl Trust {
             }
             _ => begin(false),
         }
-    }
-}
-
-/// `GET /users/{id}`, or `GET` if the route is not known.
-struct Name<'a> {
-    method: KnownMethod,
-    route: Option<&'a Route>,
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.method.in_name())?;
-        if let Some(route) = self.route {
-            f.write_str(" ")?;
-            f.write_str(route.as_str())?;
-        }
-        Ok(())
     }
 }
 

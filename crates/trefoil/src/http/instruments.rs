@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use super::access;
 use super::method::{KnownMethod, KnownScheme, KnownVersion};
+use crate::attribute::Encoded;
 use crate::metric::{BoundHistogram, Counter, Histogram, Registry, UpDownCounter};
+use crate::span::SPAN_ATTRIBUTE;
 
 crate::labels! {
     /// Of a request that a server answered.
@@ -50,23 +53,39 @@ pub(super) struct ServerMetrics {
     pub(super) active: UpDownCounter<Active>,
     pub(super) request_size: Histogram<ServerLabels<'static>>,
     pub(super) response_size: Histogram<ServerLabels<'static>>,
-    bound: RwLock<HashMap<u64, Arc<Bound>, BuildHasherDefault<Hashed>>>,
+    kinds: RwLock<HashMap<u64, Arc<Kind>, BuildHasherDefault<Hashed>>>,
 }
 
-/// What requests with the same labels record to, looked up once.
+/// What is the same of many requests, made once.
 #[derive(Debug)]
-struct Bound {
+pub(super) struct Kind {
+    pub(super) method: KnownMethod,
+    pub(super) scheme: KnownScheme,
+    pub(super) version: KnownVersion,
     route: Option<Box<str>>,
-    others: u64,
+    /// `GET /users/{id}`, or `GET` if the route is not known.
+    pub(super) name: String,
+    /// Attributes of spans and of lines of the access log.
+    pub(super) of_span: Encoded,
+    pub(super) of_line: Encoded,
+    /// Filled one after the other.
+    outcomes: [OnceLock<Outcome>; OUTCOMES_MAX],
+}
+
+/// What requests of a kind with one status record to, looked up once.
+#[derive(Debug)]
+struct Outcome {
+    status: u16,
     duration: BoundHistogram,
     response_size: BoundHistogram,
     /// Bound by the first request that states a size.
     request_size: OnceLock<BoundHistogram>,
 }
 
-/// Combinations of labels that are remembered. Routes, methods and statuses are few; more are
-/// looked up each time.
-const BOUND_MAX: usize = 1024;
+/// Kinds that are remembered. Routes and methods are few; more are made each time.
+const KINDS_MAX: usize = 1024;
+/// Statuses of a kind that are remembered; more are looked up each time.
+const OUTCOMES_MAX: usize = 8;
 
 impl ServerMetrics {
     pub(super) fn of(registry: &Registry) -> ServerMetrics {
@@ -98,18 +117,61 @@ impl ServerMetrics {
                 "Size of HTTP server response bodies.",
             )
             .histogram(),
-            bound: RwLock::default(),
+            kinds: RwLock::default(),
         }
     }
 
-    pub(super) fn record(
+    /// The kind of requests with this in common.
+    pub(super) fn kind(
         &self,
-        seconds: f64,
-        response_bytes: u64,
-        request_bytes: Option<u64>,
-        labels: ServerLabels<'_>,
-    ) {
-        let Some(bound) = self.bound(labels) else {
+        method: KnownMethod,
+        scheme: KnownScheme,
+        version: KnownVersion,
+        route: Option<&str>,
+    ) -> Arc<Kind> {
+        let parts = [method as u64, scheme as u64, version as u64, u64::from(route.is_some())];
+        let key = hash(route.unwrap_or_default(), parts.into_iter().fold(0, |k, p| k << 16 | p));
+        let is_it = |kind: &Kind| {
+            (kind.method, kind.scheme, kind.version) == (method, scheme, version)
+                && kind.route() == route
+        };
+        let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.get(&key);
+        if let Some(kind) = found.filter(|kind| is_it(kind)) {
+            return Arc::clone(kind);
+        }
+        let is_free = found.is_none() && known.len() < KINDS_MAX;
+        drop(known);
+        let kind = Arc::new(Kind::new(method, scheme, version, route));
+        if is_free {
+            let mut known = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+            known.entry(key).or_insert_with(|| Arc::clone(&kind));
+        }
+        kind
+    }
+
+    /// Records a request of a kind that has ended. `status` is 0 if there was no response.
+    pub(super) fn record(&self, kind: &Kind, status: u16, error: Option<&str>, measured: Measured) {
+        let labels = ServerLabels {
+            method: kind.method,
+            scheme: kind.scheme,
+            route: kind.route(),
+            status: (status != 0).then_some(status),
+            error,
+            version: kind.version,
+        };
+        // What is rare is looked up: failures, and more statuses than are remembered.
+        let outcome = match error {
+            None => kind.outcome(status, || Outcome {
+                status,
+                duration: self.duration.bind(labels),
+                response_size: self.response_size.bind(labels),
+                request_size: OnceLock::new(),
+            }),
+            Some(_) => None,
+        };
+        let Measured { seconds, response_bytes, request_bytes } = measured;
+        let Some(outcome) = outcome else {
             self.duration.record(seconds, labels);
             self.response_size.record(response_bytes as f64, labels);
             if let Some(bytes) = request_bytes {
@@ -117,47 +179,56 @@ impl ServerMetrics {
             }
             return;
         };
-        bound.duration.record(seconds);
-        bound.response_size.record(response_bytes as f64);
+        outcome.duration.record(seconds);
+        outcome.response_size.record(response_bytes as f64);
         if let Some(bytes) = request_bytes {
-            let size = bound.request_size.get_or_init(|| self.request_size.bind(labels));
+            let size = outcome.request_size.get_or_init(|| self.request_size.bind(labels));
             size.record(bytes as f64);
         }
     }
+}
 
-    /// `None` for what is rare: failures, and more combinations than are remembered.
-    fn bound(&self, labels: ServerLabels<'_>) -> Option<Arc<Bound>> {
-        if labels.error.is_some() {
-            return None;
-        }
-        let others = [
-            labels.method as u64,
-            labels.scheme as u64,
-            labels.version as u64,
-            u64::from(labels.status.unwrap_or(0)),
-        ];
-        let others = others.into_iter().fold(0, |all, part| all << 16 | part);
-        let key = hash(labels.route.unwrap_or_default(), others);
-        let is_it =
-            |bound: &Bound| bound.others == others && bound.route.as_deref() == labels.route;
-        let known = self.bound.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bound) = known.get(&key) {
-            return is_it(bound).then(|| Arc::clone(bound));
-        }
-        if known.len() >= BOUND_MAX {
-            return None;
-        }
-        drop(known);
-        let bound = Arc::new(Bound {
-            route: labels.route.map(Box::from),
-            others,
-            duration: self.duration.bind(labels),
-            response_size: self.response_size.bind(labels),
-            request_size: OnceLock::new(),
-        });
-        let mut known = self.bound.write().unwrap_or_else(PoisonError::into_inner);
-        let bound = known.entry(key).or_insert(bound);
-        is_it(bound).then(|| Arc::clone(bound))
+/// What was measured of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    pub(super) response_bytes: u64,
+    pub(super) request_bytes: Option<u64>,
+}
+
+impl Kind {
+    fn new(
+        method: KnownMethod,
+        scheme: KnownScheme,
+        version: KnownVersion,
+        route: Option<&str>,
+    ) -> Kind {
+        let name = match route {
+            Some(route) => format!("{} {route}", method.in_name()),
+            None => method.in_name().to_owned(),
+        };
+        let mut of_span = Encoded::new(SPAN_ATTRIBUTE);
+        of_span.str("http.request.method", method.as_str());
+        of_span.str_if_any("http.route", route);
+        of_span.str("url.scheme", scheme.as_str());
+        of_span.str("network.protocol.version", version.as_str());
+        let mut of_line = Encoded::new(access::ATTRIBUTE);
+        of_line.str("http.request.method", method.as_str());
+        of_line.str_if_any("http.route", route);
+        let outcomes = [const { OnceLock::new() }; OUTCOMES_MAX];
+        let route = route.map(Box::from);
+        Kind { method, scheme, version, route, name, of_span, of_line, outcomes }
+    }
+
+    /// The template that the requests matched.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
+    /// Two threads that come with the same status meet at the same free place.
+    fn outcome(&self, status: u16, make: impl Fn() -> Outcome) -> Option<&Outcome> {
+        let places = self.outcomes.iter();
+        places.map(|place| place.get_or_init(&make)).find(|outcome| outcome.status == status)
     }
 }
 

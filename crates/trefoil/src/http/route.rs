@@ -38,7 +38,19 @@ impl Route {
         }
     }
 
-    /// What a router, or someone who knows it, left in the extensions.
+    /// The template as a router, or someone who knows it, left it in the extensions.
+    pub(crate) fn find(extensions: &Extensions) -> Option<&str> {
+        if let Some(route) = extensions.get::<Route>() {
+            return Some(route.as_str());
+        }
+        #[cfg(feature = "axum")]
+        if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {
+            return Some(matched.as_str());
+        }
+        None
+    }
+
+    /// The same to keep.
     pub(crate) fn of(extensions: &Extensions) -> Option<Route> {
         if let Some(route) = extensions.get::<Route>() {
             return Some(route.clone());

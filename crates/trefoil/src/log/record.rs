@@ -16,6 +16,7 @@ use trefoil_wire::protobuf::{Decode, Reader, Writer};
 use super::callsite::Callsite;
 use super::repeat::Repeated;
 use super::subsystem;
+use crate::attribute::{ATTRIBUTES_MAX, Encoded};
 use crate::config::LogSettings;
 use crate::context::Context;
 use crate::span::Current;
@@ -218,6 +219,10 @@ impl Visit for Record<'_> {
 
     /// Its text, and as `….cause` the texts of the errors below it, the nearest first.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if let Some(encoded) = value.downcast_ref::<Encoded>() {
+            self.attributes += encoded.count();
+            return self.w.encoded(encoded.bytes());
+        }
         self.text(field, format_args!("{value}"));
         let Some(mut cause) = value.source() else { return };
         let key = format!("{}.cause", field.name());
@@ -250,6 +255,11 @@ impl Record<'_> {
 }
 
 impl Fields {
+    /// Whether the limits leave a layer's attributes as they are.
+    pub(super) fn takes_encoded(&self) -> bool {
+        self.attributes_max >= ATTRIBUTES_MAX && self.text_bytes_max == TEXT_BYTES_MAX
+    }
+
     pub(super) fn new(settings: &LogSettings, of_baggage: &[String]) -> Fields {
         Fields {
             of_spans: settings.span_fields.clone(),

@@ -106,6 +106,15 @@ pub(crate) fn attribute_str(buf: &mut Vec<u8>, field: u8, name: &str, value: &st
     }
 }
 
+/// The body of a log record, field 5: a text of so many bytes, which `fill` appends.
+pub(crate) fn text_body(buf: &mut Vec<u8>, length: usize, fill: impl FnOnce(&mut Vec<u8>)) {
+    buf.push(tag(5, LENGTH));
+    varint(buf, (1 + varint_len(length) + length) as u64);
+    buf.push(tag(1, LENGTH));
+    varint(buf, length as u64);
+    fill(buf);
+}
+
 /// An attribute that is a boolean.
 #[inline]
 pub(crate) fn attribute_bool(buf: &mut Vec<u8>, field: u8, name: &str, value: bool) {

@@ -9,6 +9,7 @@ use tracing_core::field::{Field, Visit};
 use super::encode::{
     attribute_bool, attribute_double, attribute_int, attribute_str, attribute_text, cut,
 };
+use crate::attribute::Encoded;
 
 /// Writes the fields of a span or an event into a buffer.
 pub(super) struct Fields<'a> {
@@ -220,6 +221,10 @@ impl Visit for Fields<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if let Some(encoded) = value.downcast_ref::<Encoded>() {
+            self.found.attributes += encoded.count();
+            return self.body.extend_from_slice(encoded.bytes());
+        }
         self.text(field.name(), format_args!("{value}"));
         if value.source().is_some() && field.name() != "exception.message" {
             self.text("exception.message", format_args!("{}", Chain(value)));

@@ -14,10 +14,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tower::ServiceBuilder;
 use tower::ServiceExt as _;
-use trefoil::Telemetry;
+use tracing_subscriber::layer::SubscriberExt as _;
 use trefoil::http::{Route, Trust};
+use trefoil::{Builder, Telemetry};
 
-use crate::edge::{Left, ended, has, run, run_with, serve, status};
+use crate::edge::{Attributes, Left, attributes, ended, has, run, run_with, serve, status};
+use crate::layers::Text;
 
 const SERVER: i32 = 2;
 const ERROR: i32 = 2;
@@ -159,6 +161,70 @@ fn t2_a_request_is_a_span_with_the_conventions_attributes() {
     );
     let everything = format!("{:?} {:?} {:?}", left.spans, left.metrics, left.logs);
     assert!(!everything.contains("s3cr3t"), "a secret left: {everything}");
+}
+
+/// The layer hands all attributes over at once where nobody else sees them and no limit cuts
+/// them. It must not show.
+#[test]
+fn t2_what_leaves_is_the_same_whoever_else_looks_on() {
+    let seen = Text::default();
+    let (writer, requests) = (seen.clone(), REQUESTS);
+    let after = |set: Box<dyn FnOnce(Builder) -> Builder>| {
+        run_with(set, async |telemetry| {
+            let server = serve(routes().layer(telemetry.http_layer())).await;
+            for (i, request) in requests.iter().enumerate() {
+                send(server, request, None).await;
+                ended(telemetry, i as u64 + 1).await;
+            }
+        })
+    };
+    let layer = move |builder: Builder| {
+        let make = move || writer.clone();
+        builder.layers(|ours| ours.with(tracing_subscriber::fmt::layer().with_writer(make)))
+    };
+    let limits = [("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "60000")];
+    let alone = told(&after(Box::new(|builder| builder)));
+    assert_eq!(alone, told(&after(Box::new(layer))));
+    assert_eq!(alone, told(&after(Box::new(move |builder| builder.variables(limits)))));
+    let lines = seen.lines().join("\n");
+    for text in ["POST /jobs/7 200 ", "http.route=\"/jobs/{id}\"", "user_agent.original=\"curl/8\""]
+    {
+        assert!(lines.contains(text), "{text} in {lines}");
+    }
+}
+
+const REQUESTS: [&str; 5] = [
+    "POST /jobs/7?n=1 HTTP/1.1\nuser-agent: curl/8\ncontent-length: 0\nconnection: close",
+    "BREW /no/such/path HTTP/1.0\nconnection: close",
+    "GET /fail HTTP/1.1\nconnection: close",
+    "GET /panic HTTP/1.1\nconnection: close",
+    "HEAD /files/x HTTP/1.1\nconnection: close",
+];
+
+/// Names, bodies and attributes, without what is never twice the same.
+fn told(left: &Left) -> Vec<(String, i32, Attributes)> {
+    let attributes = |all: &[_]| {
+        let mut attributes = attributes(all);
+        assert_eq!(attributes.len(), all.len(), "{attributes:?}");
+        attributes.remove("code.line.number");
+        attributes
+    };
+    let spans = left.spans.iter();
+    let spans = spans.map(|span| (span.name.clone(), span.kind, attributes(&span.attributes)));
+    let lines = left.logs.iter().map(|record| {
+        let mut attributes = attributes(&record.attributes);
+        let seconds = attributes.remove("http.server.request.duration");
+        let body = crate::edge::text(record.body.as_ref());
+        let (said, took) = match body.strip_suffix(" ms") {
+            Some(line) => line.rsplit_once(' ').unwrap(),
+            None => return (body, record.severity_number, attributes),
+        };
+        let (took, seconds): (f64, f64) =
+            (took.parse().unwrap(), seconds.unwrap().parse().unwrap());
+        assert!((took - seconds * 1e3).abs() < 0.001, "{body}: {seconds} s");
+        (said.to_owned(), record.severity_number, attributes)
+    });
+    spans.chain(lines).collect()
 }
 
 #[test]
