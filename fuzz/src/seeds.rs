@@ -70,6 +70,11 @@ fn columns() -> Vec<Vec<u8>> {
         Column::Strings(vec![b"one".to_vec(), b"two".to_vec(), b"one".to_vec()]),
         Column::Ids(vec![[0; 16], [7; 16]]),
         Column::Attributes(vec![row, Vec::new()]),
+        Column::Packed(vec![1_780_000_000, 1_780_000_015, 1_780_000_031, 0]),
+        Column::Lines {
+            times_ns: vec![1_780_000_000_123_456_789; 5],
+            bodies: vec![b"took 12.5ms for req-00ff00ff00ff00ff at 1780000000.123456".to_vec(); 5],
+        },
         Column::Floats { times_ms: vec![0, 15, 31], values: vec![0.5, f64::NAN, 2.25] },
     ];
     let seed = |(kind, column): (u8, &Column)| {

@@ -5,10 +5,15 @@ use crate::bytes::{Reader, put_bytes, put_signed, put_varint, unzigzag, zigzag};
 use crate::intern::Interner;
 
 mod attributes;
+mod bits;
+mod lines;
+mod numbers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use attributes::{Attributes, AttributesWriter};
+pub(crate) use lines::{Lines, LinesWriter};
+pub(crate) use numbers::{numbers, put_numbers};
 
 /// The most rows a block may claim to have: far above what is written, far below what hurts.
 pub(crate) const ROWS_MAX: usize = 1 << 24;

@@ -4,9 +4,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, put_bytes};
 use crate::columns::{
-    Attributes, AttributesWriter, Strings, StringsWriter, fixed, ints, put_fixed, put_ints,
+    Attributes, AttributesWriter, Lines, LinesWriter, Strings, StringsWriter, fixed, ints, numbers,
+    put_fixed, put_ints, put_numbers,
 };
 use crate::model::Attribute;
 use crate::part::metrics::{decode_chunk, put_floats};
@@ -19,8 +20,17 @@ use crate::snapshot::Samples;
 pub enum Column {
     /// Times, durations, codes, counts.
     Numbers(Vec<u64>),
-    /// Names, log lines.
+    /// The same, for what no compressor sees.
+    Packed(Vec<u64>),
+    /// Names, words.
     Strings(Vec<Vec<u8>>),
+    /// Bodies of log records.
+    Lines {
+        /// Unix nanoseconds.
+        times_ns: Vec<u64>,
+        /// One for each time.
+        bodies: Vec<Vec<u8>>,
+    },
     /// Trace ids.
     Ids(Vec<[u8; 16]>),
     /// The attributes of rows.
@@ -38,7 +48,8 @@ impl Column {
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         match self {
-            Column::Numbers(rows) => rows.len(),
+            Column::Numbers(rows) | Column::Packed(rows) => rows.len(),
+            Column::Lines { times_ns, .. } => times_ns.len(),
             Column::Strings(rows) => rows.len(),
             Column::Ids(rows) => rows.len(),
             Column::Attributes(rows) => rows.len(),
@@ -51,6 +62,8 @@ impl Column {
         let mut out = Vec::new();
         match self {
             Column::Numbers(rows) => put_ints(&mut out, rows),
+            Column::Packed(rows) => put_numbers(&mut out, rows),
+            Column::Lines { times_ns, bodies } => put_lines(&mut out, times_ns, bodies),
             Column::Ids(rows) => put_fixed(&mut out, rows),
             Column::Floats { times_ms, values } => put_floats(&mut out, times_ms, &[], values),
             Column::Strings(rows) => {
@@ -68,11 +81,13 @@ impl Column {
     }
 
     /// What `encode` made of a column like this one; `None` if the bytes are malformed.
-    /// Only the kind and the number of rows of `self` are looked at.
+    /// Only the kind, the number of rows and the times of lines of `self` are looked at.
     pub fn decode_like(&self, bytes: &[u8]) -> Option<Column> {
         let (r, rows) = (&mut Reader::new(bytes), self.rows());
         Some(match self {
             Column::Numbers(_) => Column::Numbers(ints(r, rows)?),
+            Column::Packed(_) => Column::Packed(numbers(r, rows)?),
+            Column::Lines { times_ns, .. } => lines(r, times_ns)?,
             Column::Ids(_) => Column::Ids(fixed(r, rows)?),
             Column::Strings(_) => {
                 let column = Strings::read(bytes, r, rows)?;
@@ -99,6 +114,8 @@ impl Column {
         let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         match (self, other) {
             (Column::Numbers(a), Column::Numbers(b)) => a == b,
+            (Column::Packed(a), Column::Packed(b)) => a == b,
+            (Column::Lines { bodies: a, .. }, Column::Lines { bodies: b, .. }) => a == b,
             (Column::Strings(a), Column::Strings(b)) => a == b,
             (Column::Ids(a), Column::Ids(b)) => a == b,
             (Column::Attributes(a), Column::Attributes(b)) => {
@@ -111,6 +128,32 @@ impl Column {
             _ => false,
         }
     }
+}
+
+/// In a part the two halves are pieces of their own.
+fn put_lines(out: &mut Vec<u8>, times_ns: &[u64], bodies: &[Vec<u8>]) {
+    let mut writer = LinesWriter::default();
+    for (body, time_ns) in bodies.iter().zip(times_ns) {
+        match std::str::from_utf8(body) {
+            Ok(text) => writer.push(text, *time_ns),
+            Err(_) => writer.push_bytes(body),
+        }
+    }
+    let (mut text, mut packed) = (Vec::new(), Vec::new());
+    writer.finish(&mut text, &mut packed);
+    put_bytes(out, &text);
+    out.extend_from_slice(&packed);
+}
+
+fn lines(r: &mut Reader<'_>, times_ns: &[u64]) -> Option<Column> {
+    let text = r.bytes()?.to_vec();
+    let lines = Lines::read(text, r.take(r.remaining())?, times_ns.len())?;
+    let body = |(row, time_ns): (usize, &u64)| {
+        let mut body = Vec::new();
+        lines.put(row, *time_ns, &mut body).then_some(body)
+    };
+    let bodies = times_ns.iter().enumerate().map(body).collect::<Option<_>>()?;
+    Some(Column::Lines { times_ns: times_ns.to_vec(), bodies })
 }
 
 fn row_bytes(attributes: &[Attribute<'_>]) -> Vec<u8> {

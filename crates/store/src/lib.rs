@@ -53,7 +53,8 @@ pub use matcher::{MatchOp, Matcher};
 pub use part::spans::ThinnedSpans;
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{
-    LogScan, LogTimes, Order, Samples, Series, Snapshot, SpanColumns, SpanScan, Taken, TimeRange,
+    Counted, LogCounter, LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan,
+    TimeRange,
 };
 pub use stats::{Copied, Deleted, Share, SignalStats, Stats, Usage, Verified};
 pub use store::{Store, restore};

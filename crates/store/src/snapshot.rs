@@ -18,6 +18,7 @@ use crate::part::spans::ThinnedSpans;
 use crate::tally::Tally;
 
 mod blocks;
+mod counts;
 mod logs;
 mod metrics;
 mod spans;
@@ -129,23 +130,27 @@ pub struct LogScan<'a> {
     pub order: Order,
 }
 
-/// When the records of a group were written, in Unix nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub enum LogTimes<'a> {
-    /// Those of all that have in common what is shown of one.
-    All(&'a [i64]),
-    /// That of the record shown, which is whole.
-    One(i64),
+/// Takes the counts of [`Snapshot::log_counts`].
+pub trait LogCounter {
+    /// Asked about each group before it is counted: the record stands for all of them, and
+    /// is without what they need not have in common. The same group may come again.
+    fn group(&mut self, log: &StoredLog<'_>) -> Counted;
+
+    /// So many records of the group of this name, between two bounds: see there.
+    fn add(&mut self, group: usize, bucket: usize, records: u64);
+
+    /// A record that is counted by itself; it is whole.
+    fn record(&mut self, log: &StoredLog<'_>) -> ControlFlow<()>;
 }
 
-/// What became of a group that was handed out.
+/// How a group of log records is to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It was taken; the next one.
-    Yes,
-    /// What is shown does not do: hand out its records one by one.
-    WantsRows,
-    /// No more.
+pub enum Counted {
+    /// Together, under this name.
+    As(usize),
+    /// Each by itself: what is shown does not do.
+    Singly,
+    /// No more of anything.
     Stop,
 }
 
@@ -309,22 +314,25 @@ impl Snapshot {
         logs::scan(self, scan, tally, visit)
     }
 
-    /// Hands matching log records out in groups, in no order: one record without body and
-    /// ids stands for all that differ from it in nothing but time, body, ids, flags, event
-    /// name, observed time, and attributes whose key is not wanted. Nothing is put together
-    /// for the others, and what is not asked for is not read. Records of the head come one
-    /// by one.
+    /// Counts matching log records in groups: those that differ in nothing but time, body,
+    /// ids, flags, event name, observed time, and attributes whose key is not wanted.
+    /// Nothing is put together for them, and what is not asked for is not read. Records of
+    /// the head come one by one.
+    ///
+    /// `bounds_ns` ascend and divide time into buckets: bucket `i` is after bound `i - 1` and
+    /// up to bound `i`, the last one after all of them.
     ///
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
-    pub fn log_groups(
+    pub fn log_counts(
         &self,
         scan: &LogScan<'_>,
+        bounds_ns: &[i64],
         wanted_key: &dyn Fn(&str) -> bool,
         tally: &Tally,
-        visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
+        counter: &mut dyn LogCounter,
     ) -> Result<()> {
-        logs::groups(self, scan, wanted_key, tally, visit)
+        counts::count(self, &counts::Question { scan, bounds_ns, wanted_key }, tally, counter)
     }
 
     /// Log records that carry a trace id (and span id, if given), oldest first.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod counts;
 mod mutants;
 mod real_logs;
 

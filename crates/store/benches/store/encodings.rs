@@ -57,9 +57,11 @@ fn best_ns(mut work: impl FnMut()) -> f64 {
 /// The rows as they are in memory: what there would be without an encoding.
 fn plain(column: &Column) -> Vec<u8> {
     match column {
-        Column::Numbers(rows) => rows.iter().flat_map(|n| n.to_le_bytes()).collect(),
+        Column::Numbers(rows) | Column::Packed(rows) => {
+            rows.iter().flat_map(|n| n.to_le_bytes()).collect()
+        }
         Column::Ids(rows) => rows.concat(),
-        Column::Strings(rows) => rows.join(&b'\n'),
+        Column::Lines { bodies: rows, .. } | Column::Strings(rows) => rows.join(&b'\n'),
         Column::Attributes(rows) => rows.iter().flat_map(|row| plain_attributes(row)).collect(),
         Column::Floats { times_ms, values } => {
             let pair = |(time, value): (&i64, &f64)| [time.to_le_bytes(), value.to_le_bytes()];

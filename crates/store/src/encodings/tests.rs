@@ -58,9 +58,24 @@ impl Random {
         (0..self.below(5)).map(|_| Attribute { key: key(self), value: self.value(depth) }).collect()
     }
 
+    fn body(&mut self) -> Vec<u8> {
+        match self.below(4) {
+            0 => self.bytes(20),
+            1 => self.text().into_bytes(),
+            2 => format!("{}\n{:x}-{:04} done", self.number(), self.number(), self.below(3000))
+                .into(),
+            _ => format!("took {}.{:02}ms", self.below(1000), self.below(100)).into(),
+        }
+    }
+
     fn column(&mut self) -> Column {
         let rows = self.below(200);
-        match self.below(5) {
+        match self.below(7) {
+            5 => Column::Packed((0..rows).map(|_| self.number()).collect()),
+            6 => Column::Lines {
+                times_ns: (0..rows).map(|_| self.number()).collect(),
+                bodies: (0..rows).map(|_| self.body()).collect(),
+            },
             0 => Column::Numbers((0..rows).map(|_| self.number()).collect()),
             1 => Column::Strings((0..rows).map(|_| self.bytes(3)).collect()),
             2 => {

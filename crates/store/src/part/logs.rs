@@ -1,8 +1,9 @@
 //! Parts of log records, sorted by stream, then time.
 //!
-//! A block is kept in four pieces that are read on their own: what most questions ask for,
-//! bodies, attributes, ids.
+//! A block is kept in pieces that are read on their own: what most questions ask for,
+//! bodies (two pieces), attributes, ids.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,15 +19,21 @@ use crate::model::{LogRecord, StoredLog};
 use crate::vfs::Vfs;
 
 mod block;
+mod older;
+mod pieces;
 
 use block::BlockWriter;
-pub(crate) use block::{LogAttributes, LogBlock, LogBodies, LogIds};
+pub(crate) use block::{LogBlock, LogGroup};
+pub(crate) use pieces::{LogAttributes, LogBodies, LogIds};
 
 /// A block is closed at this many rows or bytes, whichever comes first: enough for zstd
 /// to find what repeats (half as many cost 3 % more), little enough to read for one line,
 /// and to hold one of each stream when they are read in the order of time.
 const BLOCK_ROWS: usize = 2048;
 const BLOCK_BYTES: usize = 1 << 20;
+
+/// The first version of the format whose bodies are taken apart.
+const LINES_SINCE: u8 = 5;
 
 /// Writes a part; records come sorted by stream, then time.
 #[derive(Debug)]
@@ -66,6 +73,8 @@ pub(crate) struct LogBlockInfo {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogPieces {
     pub(crate) bodies: BlockRef,
+    /// What stands in the gaps of the bodies; `None` in versions before 5, whose bodies have none.
+    pub(crate) gaps: Option<BlockRef>,
     pub(crate) attributes: BlockRef,
     pub(crate) ids: BlockRef,
 }
@@ -115,22 +124,23 @@ impl LogsWriter {
 
     fn end_block(&mut self) -> Result<()> {
         let block = std::mem::take(&mut self.block);
-        let (Some(&first), Some(&last)) = (block.streams.first(), block.streams.last()) else {
+        if block.len() == 0 {
             return Ok(());
-        };
+        }
         let (min_ns, max_ns) = block.bounds();
         let pieces = block.finish();
         self.blocks.push(LogBlockInfo {
-            block: self.part.block(&pieces.core)?,
+            block: self.part.raw_block(&pieces.core)?,
             more: Some(LogPieces {
-                bodies: self.part.block(&pieces.bodies)?,
+                bodies: self.part.block(&pieces.text)?,
+                gaps: Some(self.part.raw_block(&pieces.gaps)?),
                 attributes: self.part.block(&pieces.attributes)?,
                 ids: self.part.raw_block(&pieces.ids)?,
             }),
             rows: block.len() as u32,
             min_ns,
             max_ns,
-            streams: (first as u32, last as u32),
+            streams: block.streams(),
         });
         Ok(())
     }
@@ -152,6 +162,7 @@ impl LogsWriter {
             info.block.put(&mut footer);
             if let Some(more) = &info.more {
                 more.bodies.put(&mut footer);
+                more.gaps.iter().for_each(|gaps| gaps.put(&mut footer));
                 more.attributes.put(&mut footer);
                 more.ids.put(&mut footer);
             }
@@ -199,7 +210,10 @@ impl LogsPart {
         let mut refs = Vec::new();
         for info in &self.blocks {
             refs.push(info.block);
-            refs.extend(info.more.iter().flat_map(|m| [m.bodies, m.attributes, m.ids]));
+            if let Some(more) = &info.more {
+                refs.extend([more.bodies, more.attributes, more.ids]);
+                refs.extend(more.gaps);
+            }
         }
         refs.extend(self.traces.block_refs());
         refs
@@ -207,46 +221,65 @@ impl LogsPart {
 
     /// Reads the first piece of a block; `None` if it is damaged.
     pub(crate) fn read(&self, info: &LogBlockInfo) -> Result<Option<Arc<LogBlock>>> {
+        let version = self.file.version;
         self.decode(&info.block, |bytes| {
-            let block = LogBlock::read(bytes, self.file.version);
-            block.filter(|b| b.times.len() == info.rows as usize)
+            let block = if version < LINES_SINCE {
+                older::block(bytes, version)
+            } else {
+                LogBlock::read(&bytes)
+            };
+            block.filter(|b| b.len() == info.rows as usize)
         })
     }
 
     /// Reads the bodies of a block.
-    pub(crate) fn read_bodies(&self, at: &BlockRef, rows: u32) -> Result<Option<Arc<LogBodies>>> {
-        self.decode(at, |bytes| LogBodies::read(bytes, rows as usize))
+    pub(crate) fn read_bodies(
+        &self,
+        pieces: &LogPieces,
+        rows: u32,
+    ) -> Result<Option<Arc<LogBodies>>> {
+        let gaps = match &pieces.gaps {
+            None => None,
+            Some(gaps) => match self.file.read(gaps)? {
+                None => return Ok(None),
+                gaps => gaps,
+            },
+        };
+        self.decode(&pieces.bodies, |bytes| match gaps {
+            None => older::bodies(bytes, rows as usize),
+            Some(gaps) => LogBodies::read(bytes, &gaps, rows as usize),
+        })
     }
 
     /// Reads the attributes of a block.
     pub(crate) fn read_attributes(
         &self,
-        at: &BlockRef,
-        rows: u32,
+        pieces: &LogPieces,
+        block: &LogBlock,
     ) -> Result<Option<Arc<LogAttributes>>> {
-        self.decode(at, |bytes| LogAttributes::read(bytes, rows as usize))
+        self.decode(&pieces.attributes, |bytes| LogAttributes::read(bytes, block))
     }
 
     /// Reads the ids of a block.
-    pub(crate) fn read_ids(&self, at: &BlockRef, rows: u32) -> Result<Option<Arc<LogIds>>> {
-        self.decode(at, |bytes| LogIds::read(&bytes, rows as usize))
+    pub(crate) fn read_ids(&self, pieces: &LogPieces, rows: u32) -> Result<Option<Arc<LogIds>>> {
+        let version = self.file.version;
+        self.decode(&pieces.ids, |bytes| match version {
+            ..LINES_SINCE => older::ids(&bytes, rows as usize),
+            _ => LogIds::read(&bytes, rows as usize),
+        })
     }
 
     /// Reads all pieces of a block; `None` if one is damaged.
     pub(crate) fn read_whole(&self, info: &LogBlockInfo) -> Result<Option<LogRows>> {
         let Some(block) = self.read(info)? else { return Ok(None) };
-        let pieces = match (&info.more, &block.inline) {
-            (Some(more), _) => (
-                self.read_bodies(&more.bodies, info.rows)?,
-                self.read_attributes(&more.attributes, info.rows)?,
-                self.read_ids(&more.ids, info.rows)?,
-            ),
-            (None, Some((bodies, attributes, ids))) => {
-                (Some(Arc::clone(bodies)), Some(Arc::clone(attributes)), Some(Arc::clone(ids)))
-            }
-            (None, None) => (None, None, None),
+        let Some(pieces) = &info.more else { return Ok(Some(LogRows::of_one_piece(block))) };
+        let (Some(bodies), Some(attributes), Some(ids)) = (
+            self.read_bodies(pieces, info.rows)?,
+            self.read_attributes(pieces, &block)?,
+            self.read_ids(pieces, info.rows)?,
+        ) else {
+            return Ok(None);
         };
-        let (Some(bodies), Some(attributes), Some(ids)) = pieces else { return Ok(None) };
         let (bodies, attributes, ids) = (Some(bodies), Some(attributes), Some(ids));
         Ok(Some(LogRows { block, bodies, attributes, ids }))
     }
@@ -275,58 +308,74 @@ pub(crate) struct LogRows {
 }
 
 impl LogRows {
+    /// A block without anything more than its first piece.
+    pub(crate) fn new(block: Arc<LogBlock>) -> Self {
+        LogRows { block, ..LogRows::default() }
+    }
+
+    /// A block of version 1.
+    pub(crate) fn of_one_piece(block: Arc<LogBlock>) -> Self {
+        let pieces = block.older.as_ref().and_then(|older| older.pieces.clone());
+        let (bodies, attributes, ids) = pieces
+            .map_or((None, None, None), |(bodies, attributes, ids)| {
+                (Some(bodies), Some(attributes), Some(ids))
+            });
+        LogRows { block, bodies, attributes, ids }
+    }
+
     /// A row; what was not read of it is empty.
     pub(crate) fn stored(&self, part: &LogsPart, row: usize) -> Option<StoredLog<'_>> {
         let block = &self.block;
-        let mut record = block.record(row)?;
+        let group = block.group(row)?;
+        let mut record = LogRecord {
+            time_ns: *block.times.get(row)?,
+            severity: group.severity,
+            severity_text: Cow::Borrowed(&group.severity_text),
+            ..LogRecord::default()
+        };
+        if let Some(older) = &block.older {
+            older.details.put(row, &mut record)?;
+            record.flags = *older.flags.get(row)? as u32;
+        }
         if let Some(bodies) = &self.bodies {
             record.body = bodies.get(block, row)?;
         }
         if let Some(attributes) = &self.attributes {
             record.attributes = attributes.get(row);
+            if let Some(details) = &attributes.details {
+                details.put(row, &mut record)?;
+            }
         }
         if let Some(ids) = &self.ids {
             (record.trace_id, record.span_id) = (*ids.traces.get(row)?, *ids.spans.get(row)?);
+            if let Some(flags) = &ids.flags {
+                record.flags = *flags.get(row)?;
+            }
         }
-        let stream = part.streams.get(usize::try_from(*block.streams.get(row)?).ok()?)?;
+        let stream = part.streams.get(usize::try_from(group.stream).ok()?)?;
         Some(StoredLog {
             record,
             stream: stream.labels.clone(),
-            resource: Arc::clone(part.owners.resource(*block.resources.get(row)?)?),
-            scope: Arc::clone(part.owners.scope(*block.scopes.get(row)?)?),
+            resource: Arc::clone(part.owners.resource(group.resource)?),
+            scope: Arc::clone(part.owners.scope(group.scope)?),
         })
     }
 
     /// Numbers rows so that two of one number differ in nothing but time, body, ids,
     /// attributes that are not wanted, and what only OTLP knows: flags, event name,
-    /// observed time, dropped attributes.
-    pub(crate) fn groups(&self, rows: &[(i64, u32)], wanted: &dyn Fn(&str) -> bool) -> Vec<u32> {
+    /// observed time, dropped attributes. And how many numbers there are.
+    pub(crate) fn groups(&self, wanted: &dyn Fn(&str) -> bool) -> (Cow<'_, [u32]>, usize) {
         let block = &self.block;
-        let codes = self.attributes.as_ref().map(|attributes| attributes.codes(wanted));
-        let mut known: HashMap<[u64; 6], u32> = HashMap::new();
-        let mut last: Option<([u64; 6], u32)> = None;
-        let mut groups = Vec::with_capacity(rows.len());
-        for &(_, row) in rows {
-            let row = row as usize;
-            let key = [
-                block.streams[row],
-                block.resources[row],
-                block.scopes[row],
-                block.severities[row],
-                block.severity_texts.code(row) as u64,
-                codes.as_ref().map_or(0, |codes| codes[row]),
-            ];
-            let group = match last {
-                Some((last, group)) if last == key => group,
-                _ => {
-                    let next = known.len() as u32;
-                    *known.entry(key).or_insert(next)
-                }
-            };
-            last = Some((key, group));
-            groups.push(group);
-        }
-        groups
+        let Some(attributes) = &self.attributes else {
+            return (Cow::Borrowed(&block.codes), block.groups.len());
+        };
+        let mut known: HashMap<(u32, u64), u32> = HashMap::new();
+        let of_attributes = attributes.codes(wanted);
+        let groups = block.codes.iter().zip(of_attributes).map(|key| {
+            let next = known.len() as u32;
+            *known.entry((*key.0, key.1)).or_insert(next)
+        });
+        (Cow::Owned(groups.collect()), known.len())
     }
 }
 
@@ -348,6 +397,7 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
                 1 => None,
                 _ => Some(LogPieces {
                     bodies: BlockRef::read(r)?,
+                    gaps: if version < LINES_SINCE { None } else { Some(BlockRef::read(r)?) },
                     attributes: BlockRef::read(r)?,
                     ids: BlockRef::read(r)?,
                 }),

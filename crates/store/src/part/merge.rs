@@ -88,7 +88,7 @@ impl LogInput<'_> {
 
     fn key(&self) -> Option<(u32, i64)> {
         let block = &self.rows.as_ref()?.block;
-        let stream = *block.streams.get(self.row)? as usize;
+        let stream = block.group(self.row)?.stream as usize;
         Some((*self.ranks.get(stream)?, clamp_time(*block.times.get(self.row)?)))
     }
 }
@@ -118,11 +118,9 @@ fn merge_logs(
     while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];
         if let Some(rows) = &input.rows {
-            let block = &rows.block;
-            let (resource, scope) = (block.resources[input.row], block.scopes[input.row]);
-            let stored = rows.stored(input.part, input.row);
-            let (Some(log), Some(owner)) = (stored, input.part.owners.encoded(resource, scope))
-            else {
+            let owner = rows.block.group(input.row);
+            let owner = owner.and_then(|g| input.part.owners.encoded(g.resource, g.scope));
+            let (Some(log), Some(owner)) = (rows.stored(input.part, input.row), owner) else {
                 return Ok(false);
             };
             if clamp_time(log.record.time_ns) >= cutoff_ns {

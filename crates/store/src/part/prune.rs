@@ -104,14 +104,14 @@ fn prune_logs(
         };
         let block = &rows.block;
         for row in 0..block.len() {
-            let (resource, scope) = (block.resources[row], block.scopes[row]);
-            let (Some(log), Some(owner)) =
-                (rows.stored(part, row), part.owners.encoded(resource, scope))
+            let group = block.group(row);
+            let owner = group.and_then(|g| part.owners.encoded(g.resource, g.scope));
+            let (Some(log), Some(group), Some(owner)) = (rows.stored(part, row), group, owner)
             else {
                 lost += 1;
                 continue;
             };
-            let concerned = is(&concerned, resource) || is(&streams, block.streams[row]);
+            let concerned = is(&concerned, group.resource) || is(&streams, group.stream);
             let trace = Some(log.record.trace_id);
             if concerned && !keep.row(clamp_time(log.record.time_ns), trace) {
                 removed += 1;

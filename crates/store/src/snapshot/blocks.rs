@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Snapshot;
 use crate::cache::Cached;
 use crate::error::Result;
-use crate::part::logs::{
-    LogAttributes, LogBlock, LogBlockInfo, LogBodies, LogIds, LogRows, LogsPart,
-};
+use crate::part::logs::{LogBlock, LogBlockInfo, LogRows, LogsPart};
 use crate::part::metrics::{MetricsPart, SeriesBlock};
 use crate::part::spans::{
     PageInfo, SpanAttributes, SpanBlock, SpanBlockInfo, SpanDetails, SpansPart, TracePage,
@@ -34,6 +32,12 @@ fn count<T>(found: Option<T>, bytes: u64, tally: &Tally) -> Result<Option<T>> {
             Ok(None)
         }
     }
+}
+
+/// Adds what a block of version 1 has in its one piece.
+fn add_pieces(rows: &mut LogRows) -> bool {
+    *rows = LogRows::of_one_piece(Arc::clone(&rows.block));
+    rows.bodies.is_some()
 }
 
 /// A decoded block from the cache, else read and kept there. A macro, since the kinds are
@@ -108,23 +112,14 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<bool> {
         if rows.bodies.is_none() {
-            rows.bodies = match &info.more {
-                None => rows.block.inline.as_ref().map(|(bodies, _, _)| Arc::clone(bodies)),
-                Some(more) => self.log_bodies(part, &more.bodies, info.rows, tally)?,
-            };
+            let Some(pieces) = &info.more else { return Ok(add_pieces(rows)) };
+            let at = &pieces.bodies;
+            let found =
+                cached!(self, &part.file, at, LogBodies, part.read_bodies(pieces, info.rows)?);
+            let bytes = found.as_ref().map_or(0, |bodies| bodies.text_len());
+            rows.bodies = count(found, bytes, tally)?;
         }
         Ok(rows.bodies.is_some())
-    }
-
-    fn log_bodies(
-        &self,
-        part: &LogsPart,
-        at: &BlockRef,
-        rows: u32,
-        tally: &Tally,
-    ) -> Result<Option<Arc<LogBodies>>> {
-        let found = cached!(self, &part.file, at, LogBodies, part.read_bodies(at, rows)?);
-        count(found, at.raw_len(), tally)
     }
 
     /// Adds the attributes to rows of a block; false if they are damaged.
@@ -136,23 +131,13 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<bool> {
         if rows.attributes.is_none() {
-            rows.attributes = match &info.more {
-                None => rows.block.inline.as_ref().map(|(_, found, _)| Arc::clone(found)),
-                Some(more) => self.log_attributes(part, &more.attributes, info.rows, tally)?,
-            };
+            let Some(pieces) = &info.more else { return Ok(add_pieces(rows)) };
+            let (at, block) = (&pieces.attributes, &rows.block);
+            let found =
+                cached!(self, &part.file, at, LogAttributes, part.read_attributes(pieces, block)?);
+            rows.attributes = count(found, at.raw_len(), tally)?;
         }
         Ok(rows.attributes.is_some())
-    }
-
-    fn log_attributes(
-        &self,
-        part: &LogsPart,
-        at: &BlockRef,
-        rows: u32,
-        tally: &Tally,
-    ) -> Result<Option<Arc<LogAttributes>>> {
-        let found = cached!(self, &part.file, at, LogAttributes, part.read_attributes(at, rows)?);
-        count(found, at.raw_len(), tally)
     }
 
     /// Adds the ids to rows of a block; false if they are damaged.
@@ -164,23 +149,12 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<bool> {
         if rows.ids.is_none() {
-            rows.ids = match &info.more {
-                None => rows.block.inline.as_ref().map(|(_, _, ids)| Arc::clone(ids)),
-                Some(more) => self.log_ids(part, &more.ids, info.rows, tally)?,
-            };
+            let Some(pieces) = &info.more else { return Ok(add_pieces(rows)) };
+            let at = &pieces.ids;
+            let found = cached!(self, &part.file, at, LogIds, part.read_ids(pieces, info.rows)?);
+            rows.ids = count(found, at.raw_len(), tally)?;
         }
         Ok(rows.ids.is_some())
-    }
-
-    fn log_ids(
-        &self,
-        part: &LogsPart,
-        at: &BlockRef,
-        rows: u32,
-        tally: &Tally,
-    ) -> Result<Option<Arc<LogIds>>> {
-        let found = cached!(self, &part.file, at, LogIds, part.read_ids(at, rows)?);
-        count(found, at.raw_len(), tally)
     }
 
     pub(super) fn span_block(

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{HeadView, LogScan, LogTimes, ROWS_PER_TALLY, Snapshot, Taken, TimeRange, bad_head};
+use super::{HeadView, LogScan, ROWS_PER_TALLY, Snapshot, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::LineFilter;
@@ -56,7 +56,7 @@ pub(super) fn matching_streams(streams: &[Arc<Labels>], matchers: &[Matcher]) ->
     streams.iter().map(|s| matchers.iter().all(|m| m.matches_labels(s))).collect()
 }
 
-fn matching_of_part(part: &LogsPart, matchers: &[Matcher]) -> Vec<bool> {
+pub(super) fn matching_of_part(part: &LogsPart, matchers: &[Matcher]) -> Vec<bool> {
     let matches = |labels: &Labels| matchers.iter().all(|m| m.matches_labels(labels));
     part.streams.iter().map(|stream| matches(&stream.labels)).collect()
 }
@@ -96,7 +96,7 @@ pub(super) fn scan(
 }
 
 /// Blocks that may have rows for the scan.
-fn wanted_blocks<'a>(
+pub(super) fn wanted_blocks<'a>(
     snapshot: &'a Snapshot,
     scan: &'a LogScan<'a>,
     wanted: &'a [Vec<bool>],
@@ -117,39 +117,7 @@ fn wanted_blocks<'a>(
     blocks
 }
 
-/// See [`Snapshot::log_groups`].
-pub(super) fn groups(
-    snapshot: &Snapshot,
-    scan: &LogScan<'_>,
-    wanted_key: &dyn Fn(&str) -> bool,
-    tally: &Tally,
-    visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
-) -> Result<()> {
-    let range = scan.range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
-    let scan = &LogScan { range, ..scan.clone() };
-    let wanted: Vec<Vec<bool>> =
-        snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
-    for block in wanted_blocks(snapshot, scan, &wanted, tally) {
-        if block.groups(wanted_key, visit)?.is_break() {
-            return Ok(());
-        }
-    }
-    let mut account = Account::new(tally);
-    for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)) {
-        for row in 0..head.rows.len() as u32 {
-            let (log, bytes) = head.record(row)?;
-            account.add(bytes)?;
-            if line_matches(scan.lines, &log.record.body)
-                && visit(&log, LogTimes::One(clamp_time(log.record.time_ns))) == Taken::Stop
-            {
-                return Ok(());
-            }
-        }
-    }
-    account.settle()
-}
-
-fn line_matches(lines: &[LineFilter], body: &Value<'_>) -> bool {
+pub(super) fn line_matches(lines: &[LineFilter], body: &Value<'_>) -> bool {
     if lines.is_empty() {
         return true;
     }
@@ -168,13 +136,14 @@ enum LogOpen<'a> {
     Part(&'a LogsPart, LogRows),
 }
 
-struct PartLogs<'a> {
-    snapshot: &'a Snapshot,
-    part: &'a LogsPart,
-    info: &'a LogBlockInfo,
-    wanted: &'a [bool],
-    scan: &'a LogScan<'a>,
-    tally: &'a Tally,
+pub(super) struct PartLogs<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) part: &'a LogsPart,
+    pub(super) info: &'a LogBlockInfo,
+    /// Which streams of the part.
+    pub(super) wanted: &'a [bool],
+    pub(super) scan: &'a LogScan<'a>,
+    pub(super) tally: &'a Tally,
 }
 
 impl<'a> PartLogs<'a> {
@@ -198,16 +167,20 @@ impl<'a> PartLogs<'a> {
     }
 
     /// Rows that satisfy the scan, with what the conditions needed; `None` if that is damaged.
-    fn read(&self) -> Result<Option<Matching>> {
+    pub(super) fn read(&self) -> Result<Option<Matching>> {
         let (snapshot, part, info, tally) = (self.snapshot, self.part, self.info, self.tally);
         let Some(block) = snapshot.log_block(part, info, tally)? else { return Ok(None) };
-        let mut rows = LogRows { block, ..LogRows::default() };
+        let mut rows = LogRows::new(block);
         let mut matching = Vec::new();
-        for row in 0..rows.block.len() {
-            let time_ns = clamp_time(rows.block.times[row]);
-            let stream = rows.block.streams[row] as usize;
-            if self.wanted.get(stream) == Some(&true) && self.scan.range.contains(time_ns) {
-                matching.push((time_ns, row as u32));
+        for (stream, run) in rows.block.streams() {
+            if self.wanted.get(stream as usize) != Some(&true) {
+                continue;
+            }
+            for row in run {
+                let time_ns = clamp_time(rows.block.times[row]);
+                if self.scan.range.contains(time_ns) {
+                    matching.push((time_ns, row as u32));
+                }
             }
         }
         if !self.scan.lines.is_empty() && !matching.is_empty() {
@@ -222,64 +195,10 @@ impl<'a> PartLogs<'a> {
         tally.add((rows.block.len() - matching.len()) as u64, 0)?;
         Ok(Some((rows, matching)))
     }
-
-    /// Hands out the block's rows by what they have in common.
-    fn groups(
-        &self,
-        wanted_key: &dyn Fn(&str) -> bool,
-        visit: &mut dyn FnMut(&StoredLog<'_>, LogTimes<'_>) -> Taken,
-    ) -> Result<ControlFlow<()>> {
-        let go_on = Ok(ControlFlow::Continue(()));
-        let Some((mut rows, matching)) = self.read()? else { return go_on };
-        let (snapshot, part, info, tally) = (self.snapshot, self.part, self.info, self.tally);
-        if matching.is_empty() {
-            return go_on;
-        }
-        if rows.block.has_key(wanted_key)
-            && !snapshot.add_log_attributes(part, info, &mut rows, tally)?
-        {
-            return go_on;
-        }
-        tally.add(matching.len() as u64, 0)?;
-        let malformed = || part.file.corrupt("a log row is malformed");
-        let groups = rows.groups(&matching, wanted_key);
-        let count = groups.iter().max().map_or(0, |&last| last as usize + 1);
-        let mut members: Vec<(u32, Vec<i64>)> = vec![(0, Vec::new()); count];
-        for (&group, &(time_ns, row)) in groups.iter().zip(&matching) {
-            let (first, times) = &mut members[group as usize];
-            if times.is_empty() {
-                *first = row;
-            }
-            times.push(time_ns);
-        }
-        for (group, (first, times)) in (0u32..).zip(&members) {
-            let log = rows.stored(part, *first as usize).ok_or_else(malformed)?;
-            match visit(&log, LogTimes::All(times)) {
-                Taken::Yes => continue,
-                Taken::Stop => return Ok(ControlFlow::Break(())),
-                Taken::WantsRows => {}
-            }
-            let mut whole = rows.clone();
-            if !(snapshot.add_bodies(part, info, &mut whole, tally)?
-                && snapshot.add_log_attributes(part, info, &mut whole, tally)?
-                && snapshot.add_log_ids(part, info, &mut whole, tally)?)
-            {
-                return go_on;
-            }
-            let these = groups.iter().zip(&matching).filter(|(g, _)| **g == group);
-            for (_, &(time_ns, row)) in these {
-                let log = whole.stored(part, row as usize).ok_or_else(malformed)?;
-                if visit(&log, LogTimes::One(time_ns)) == Taken::Stop {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        }
-        go_on
-    }
 }
 
 /// Rows of a block, and those of them that are wanted, as (time, row).
-type Matching = (LogRows, Vec<(i64, u32)>);
+pub(super) type Matching = (LogRows, Vec<(i64, u32)>);
 
 impl<'a> Run for LogRun<'a> {
     type Open = LogOpen<'a>;
@@ -315,7 +234,7 @@ pub(super) fn of_trace(
             .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
         for info in blocks.iter().filter_map(|&block| part.blocks.get(block as usize)) {
             let Some(block) = snapshot.log_block(part, info, tally)? else { continue };
-            let mut rows = LogRows { block, ..LogRows::default() };
+            let mut rows = LogRows::new(block);
             if !(snapshot.add_log_ids(part, info, &mut rows, tally)?
                 && snapshot.add_bodies(part, info, &mut rows, tally)?
                 && snapshot.add_log_attributes(part, info, &mut rows, tally)?)
@@ -348,8 +267,8 @@ pub(super) fn of_trace(
 
 /// Log records of one head: what a scan takes along so that it need not hold the lock.
 #[derive(Debug)]
-struct HeadLogs {
-    rows: Vec<RowRef>,
+pub(super) struct HeadLogs {
+    pub(super) rows: Vec<RowRef>,
     batches: Vec<Arc<Vec<u8>>>,
     streams: Vec<Arc<Labels>>,
     resources: Vec<Arc<Resource<'static>>>,
@@ -357,7 +276,7 @@ struct HeadLogs {
 }
 
 impl HeadLogs {
-    fn new(view: &HeadView, scan: &LogScan<'_>) -> Option<Self> {
+    pub(super) fn new(view: &HeadView, scan: &LogScan<'_>) -> Option<Self> {
         let tables = view.head.read();
         let wanted = matching_streams(&tables.streams.values, scan.streams);
         let rows: Vec<RowRef> = tables
@@ -383,7 +302,7 @@ impl HeadLogs {
     }
 
     /// A record and its encoded size.
-    fn record(&self, row: u32) -> Result<(StoredLog<'_>, usize)> {
+    pub(super) fn record(&self, row: u32) -> Result<(StoredLog<'_>, usize)> {
         self.decode(row).ok_or_else(bad_head)
     }
 

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use trefoil_store::model::{LogRecord, StoredLog, Value};
 use trefoil_store::{
-    Batch, LineFilter, LogScan, LogTimes, Order, Settings, Snapshot, Store, Taken, Tally, TimeRange,
+    Batch, Counted, LineFilter, LogCounter, LogScan, Order, Settings, Snapshot, Store, Tally,
+    TimeRange,
 };
 
 use crate::make::{add_record, attribute, text};
@@ -18,47 +19,67 @@ fn key(log: &StoredLog<'_>, wanted: &str) -> String {
     format!("{:?} {} {} {value:?}", log.stream, record.severity, record.severity_text)
 }
 
-fn by_rows(snapshot: &Snapshot, scan: &LogScan<'_>, wanted: &str) -> BTreeMap<String, Vec<u64>> {
-    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+/// How many records there are of each group and bucket.
+type Found = BTreeMap<(String, usize), u64>;
+
+fn bucket_of(bounds_ns: &[i64], log: &StoredLog<'_>) -> usize {
+    bounds_ns.iter().filter(|bound| **bound < log.record.time_ns as i64).count()
+}
+
+fn by_rows(snapshot: &Snapshot, scan: &LogScan<'_>, bounds_ns: &[i64], wanted: &str) -> Found {
+    let mut found = Found::new();
     let mut visit = |log: &StoredLog<'_>| {
-        found.entry(key(log, wanted)).or_default().push(log.record.time_ns);
+        *found.entry((key(log, wanted), bucket_of(bounds_ns, log))).or_default() += 1;
         ControlFlow::Continue(())
     };
     snapshot.logs(scan, &Tally::unlimited(), &mut visit).unwrap();
-    found.values_mut().for_each(|times| times.sort_unstable());
     found
+}
+
+/// Refuses to count every so many groups together.
+struct Counter<'a> {
+    bounds_ns: &'a [i64],
+    wanted: &'a str,
+    refuse: u64,
+    asked: u64,
+    names: Vec<String>,
+    found: Found,
+}
+
+impl LogCounter for Counter<'_> {
+    fn group(&mut self, log: &StoredLog<'_>) -> Counted {
+        self.asked += 1;
+        if self.refuse != 0 && self.asked.is_multiple_of(self.refuse) {
+            return Counted::Singly;
+        }
+        self.names.push(key(log, self.wanted));
+        Counted::As(self.names.len() - 1)
+    }
+
+    fn add(&mut self, group: usize, bucket: usize, records: u64) {
+        *self.found.entry((self.names[group].clone(), bucket)).or_default() += records;
+    }
+
+    fn record(&mut self, log: &StoredLog<'_>) -> ControlFlow<()> {
+        assert!(!log.record.body.as_text().is_empty(), "it comes whole");
+        let at = (key(log, self.wanted), bucket_of(self.bounds_ns, log));
+        *self.found.entry(at).or_default() += 1;
+        ControlFlow::Continue(())
+    }
 }
 
 fn by_groups(
     snapshot: &Snapshot,
     scan: &LogScan<'_>,
+    bounds_ns: &[i64],
     wanted: &str,
     refuse: u64,
-) -> BTreeMap<String, Vec<u64>> {
-    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let mut asked = 0;
-    let mut visit = |log: &StoredLog<'_>, times: LogTimes<'_>| {
-        let times = match times {
-            LogTimes::All(times) => {
-                asked += 1;
-                if refuse != 0 && asked % refuse == 0 {
-                    return Taken::WantsRows;
-                }
-                times
-            }
-            LogTimes::One(time_ns) => {
-                assert!(!log.record.body.as_text().is_empty(), "it comes whole");
-                &[time_ns]
-            }
-        };
-        let times = times.iter().map(|&t| u64::try_from(t).unwrap());
-        found.entry(key(log, wanted)).or_default().extend(times);
-        Taken::Yes
-    };
+) -> Found {
+    let (names, found) = (Vec::new(), Found::new());
+    let mut counter = Counter { bounds_ns, wanted, refuse, asked: 0, names, found };
     let tally = Tally::unlimited();
-    snapshot.log_groups(scan, &|key| key == wanted, &tally, &mut visit).unwrap();
-    found.values_mut().for_each(|times| times.sort_unstable());
-    found
+    snapshot.log_counts(scan, bounds_ns, &|key| key == wanted, &tally, &mut counter).unwrap();
+    counter.found
 }
 
 fn batch(from: u64, rows: u64) -> Batch {
@@ -106,12 +127,16 @@ fn groups_count_what_rows_count() {
         let snapshot = store.snapshot();
         for (lines, range) in filters.iter().flat_map(|f| ranges.map(|r| (f, r))) {
             let scan = LogScan { streams: &[], range, lines, order: Order::Any };
-            for wanted in ["level", "noise", "none"] {
-                let expect = by_rows(&snapshot, &scan, wanted);
-                assert!(!expect.is_empty());
-                for refuse in [0, 1, 3] {
-                    let found = by_groups(&snapshot, &scan, wanted, refuse);
-                    assert_eq!(found, expect, "{merged} {lines:?} {range:?} {wanted} {refuse}");
+            let few = [start_ns + 1_000_000, start_ns + 400_000_000];
+            let many: Vec<i64> = (-3..700).map(|n| start_ns + n * 1_234_567).collect();
+            for bounds_ns in [&[][..], &few, &many] {
+                for wanted in ["level", "noise", "none"] {
+                    let expect = by_rows(&snapshot, &scan, bounds_ns, wanted);
+                    assert!(!expect.is_empty());
+                    for refuse in [0, 1, 3] {
+                        let found = by_groups(&snapshot, &scan, bounds_ns, wanted, refuse);
+                        assert_eq!(found, expect, "{merged} {lines:?} {range:?} {wanted} {refuse}");
+                    }
                 }
             }
         }

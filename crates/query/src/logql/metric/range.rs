@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use trefoil_store::model::StoredLog;
-use trefoil_store::{LogScan, LogTimes, Order, Taken, TimeRange};
+use trefoil_store::{Counted, LogCounter, LogScan, Order, TimeRange};
 
 use super::window::{self, Point};
 use super::{Context, GridSeries, check_size};
@@ -128,6 +128,64 @@ enum Gathered {
     Points(Vec<Point>),
 }
 
+impl Gathered {
+    /// A group may have been seen without any record that counts at a step.
+    fn has_any(&self) -> bool {
+        match self {
+            Gathered::Changes(changes) => changes.iter().any(|change| change.lines != 0),
+            Gathered::Points(points) => !points.is_empty(),
+        }
+    }
+}
+
+/// Adds the counts of groups up.
+struct GroupCounter<'c, 'g> {
+    gather: &'c mut Gather<'g>,
+    needed: &'c Needed,
+    by_level: bool,
+    /// The first and last step at which the records of each bucket count.
+    steps: Vec<Option<(usize, usize)>>,
+    failure: Option<Error>,
+}
+
+impl LogCounter for GroupCounter<'_, '_> {
+    fn group(&mut self, log: &StoredLog<'_>) -> Counted {
+        if self.by_level && metadata::known_level(log).is_none() {
+            return Counted::Singly;
+        }
+        match self.gather.series_of(&Row::new(log, self.needed)) {
+            Ok(series) => Counted::As(series),
+            Err(error) => {
+                self.failure = Some(error);
+                Counted::Stop
+            }
+        }
+    }
+
+    fn add(&mut self, group: usize, bucket: usize, records: u64) {
+        if let Some(steps) = self.steps.get(bucket).copied().flatten() {
+            self.gather.matched += records;
+            self.gather.add(group, steps, records as i64, 0);
+        }
+    }
+
+    fn record(&mut self, log: &StoredLog<'_>) -> ControlFlow<()> {
+        let time_ns = i64::try_from(log.record.time_ns).unwrap_or(i64::MAX);
+        let Some(steps) = self.gather.steps_of(time_ns) else { return ControlFlow::Continue(()) };
+        match self.gather.series_of(&Row::new(log, self.needed)) {
+            Ok(series) => {
+                self.gather.matched += 1;
+                self.gather.add(series, steps, 1, 0);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
 /// Evaluates a range aggregation. `outer` is the grouping of a sum around it.
 pub(crate) fn eval(
     range: &RangeAggregation,
@@ -213,50 +271,42 @@ impl Gather<'_> {
             && pipeline.needed.names().is_some_and(|names| names.iter().all(|n| is_shared(n)))
     }
 
+    /// All records between two bounds count at the same steps, so they are counted together.
     fn scan_groups(&mut self, scan: &LogScan<'_>, pipeline: &Pipeline) -> Result<()> {
         let needed = &pipeline.needed;
         let names: Vec<&str> = needed.names().into_iter().flatten().map(String::as_str).collect();
         let wanted = |key: &str| names.iter().any(|name| metadata::may_show(key, name));
         let by_level = names.contains(&"detected_level");
         let (snapshot, tally) = (self.context.snapshot, self.context.limits.tally);
-        let mut failure = None;
-        snapshot.log_groups(scan, &wanted, tally, &mut |log, times| {
-            let times = match times {
-                LogTimes::All(_) if by_level && metadata::known_level(log).is_none() => {
-                    return Taken::WantsRows;
-                }
-                LogTimes::All(times) => times,
-                LogTimes::One(time_ns) => &[time_ns],
-            };
-            match self.group(log, times, needed) {
-                Ok(()) => Taken::Yes,
-                Err(error) => {
-                    failure = Some(error);
-                    Taken::Stop
-                }
-            }
-        })?;
-        failure.map_or(Ok(()), Err)
+        let bounds_ns = self.bounds_ns();
+        let steps = bounds_ns.iter().map(|bound| self.steps_of(*bound)).collect();
+        let mut counter = GroupCounter { gather: self, needed, by_level, steps, failure: None };
+        snapshot.log_counts(scan, &bounds_ns, &wanted, tally, &mut counter)?;
+        counter.failure.map_or(Ok(()), Err)
     }
 
-    fn group(&mut self, log: &StoredLog<'_>, times: &[i64], needed: &Needed) -> Result<()> {
-        let mut series = None;
-        for &time_ns in times {
-            let Some((first, last)) = self.steps_of(time_ns) else { continue };
-            self.matched += 1;
-            let at = match series {
-                Some(at) => at,
-                None => self.series_of(&Row::new(log, needed))?,
-            };
-            series = Some(at);
-            if let Gathered::Changes(changes) = &mut self.gathered[at] {
-                changes[first].lines += 1;
-                if let Some(after) = changes.get_mut(last + 1) {
-                    after.lines -= 1;
-                }
+    /// Where windows begin and end, ascending.
+    fn bounds_ns(&self) -> Vec<i64> {
+        let params = self.context.params;
+        let mut bounds = Vec::with_capacity(self.context.steps * 2);
+        for step in 0..self.context.steps {
+            let end = params.step_time(step).saturating_sub(self.range.offset_ns);
+            bounds.extend([end.saturating_sub(self.range.range_ns), end]);
+        }
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds
+    }
+
+    fn add(&mut self, at: usize, (first, last): (usize, usize), lines: i64, bytes: i64) {
+        if let Gathered::Changes(changes) = &mut self.gathered[at] {
+            changes[first].lines += lines;
+            changes[first].bytes += bytes;
+            if let Some(after) = changes.get_mut(last + 1) {
+                after.lines -= lines;
+                after.bytes -= bytes;
             }
         }
-        Ok(())
     }
 
     fn keeps_points(&self) -> bool {
@@ -307,15 +357,7 @@ impl Gather<'_> {
                 }
                 points.push((row.time_ns(), sample));
             }
-            Gathered::Changes(changes) => {
-                let bytes = row.line.len() as i64;
-                changes[first].lines += 1;
-                changes[first].bytes += bytes;
-                if let Some(after) = changes.get_mut(last + 1) {
-                    after.lines -= 1;
-                    after.bytes -= bytes;
-                }
-            }
+            Gathered::Changes(_) => self.add(at, (first, last), 1, row.line.len() as i64),
         }
         Ok(())
     }
@@ -345,6 +387,7 @@ impl Gather<'_> {
         labels
             .into_iter()
             .zip(gathered)
+            .filter(|(_, gathered)| gathered.has_any())
             .map(|((_, labels), gathered)| GridSeries { labels, values: self.values(&gathered) })
             .collect()
     }

@@ -1,227 +1,126 @@
-//! The columns of a block of log records.
+//! A block of log records: its first piece, and how all of them are written.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::pieces::{Details, LogAttributes, LogBodies, LogIds};
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::columns::{
-    Attributes, AttributesWriter, ROWS_MAX, Strings, StringsWriter, fixed, ints, put_fixed,
-    put_ints, put_signed_ints, signed_ints,
+    AttributesWriter, LinesWriter, ROWS_MAX, StringsWriter, numbers, put_ints, put_numbers,
+    put_signed_ints,
 };
 use crate::head::clamp_time;
-use crate::model::{Attribute, LogRecord, SpanId, TraceId, Value};
+use crate::model::{LogRecord, SpanId, TraceId, Value};
 use crate::row;
 
-#[derive(Debug, Default)]
-pub(super) struct BlockWriter {
-    pub(super) streams: Vec<u64>,
-    resources: Vec<u64>,
-    scopes: Vec<u64>,
-    times: Vec<u64>,
-    observed: Vec<u64>,
-    observed_after: Vec<i64>,
-    severities: Vec<u64>,
-    severity_texts: StringsWriter,
-    body_kinds: Vec<u64>,
-    bodies: StringsWriter,
-    attributes: AttributesWriter,
-    dropped: Vec<u64>,
-    flags: Vec<u64>,
-    trace_ids: Vec<TraceId>,
-    span_ids: Vec<SpanId>,
-    event_names: StringsWriter,
-    scratch: Vec<u8>,
-    /// Of bodies and the other texts.
-    text_bytes: usize,
-}
-
-/// The pieces of a block, as they are stored.
-#[derive(Debug)]
-pub(super) struct Pieces {
-    pub(super) core: Vec<u8>,
-    pub(super) bodies: Vec<u8>,
-    pub(super) attributes: Vec<u8>,
-    /// Does not compress.
-    pub(super) ids: Vec<u8>,
-}
-
-impl BlockWriter {
-    pub(super) fn push(
-        &mut self,
-        stream: u64,
-        (resource, scope): (u32, u32),
-        record: &LogRecord<'_>,
-    ) {
-        self.streams.push(stream);
-        self.resources.push(u64::from(resource));
-        self.scopes.push(u64::from(scope));
-        self.times.push(record.time_ns);
-        self.observed.push(u64::from(record.observed_ns != 0));
-        if record.observed_ns != 0 {
-            self.observed_after.push(record.observed_ns.wrapping_sub(record.time_ns) as i64);
-        }
-        self.severities.push(u64::from(record.severity));
-        self.severity_texts.push(record.severity_text.as_bytes());
-        match &record.body {
-            Value::Str(text) => {
-                self.body_kinds.push(0);
-                self.bodies.push(text.as_bytes());
-                self.text_bytes += text.len();
-            }
-            other => {
-                self.scratch.clear();
-                // Whoever wrote the row once kept to the depth.
-                let _ = row::put_value(&mut self.scratch, other, 0);
-                self.body_kinds.push(1);
-                self.bodies.push(&self.scratch);
-                self.text_bytes += self.scratch.len();
-            }
-        }
-        self.attributes.push(&record.attributes);
-        self.dropped.push(u64::from(record.dropped_attributes));
-        self.flags.push(u64::from(record.flags));
-        self.trace_ids.push(record.trace_id);
-        self.span_ids.push(record.span_id);
-        self.event_names.push(record.event_name.as_bytes());
-        self.text_bytes += record.severity_text.len() + record.event_name.len();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Bounds of the times.
-    pub(super) fn bounds(&self) -> (i64, i64) {
-        let times = || self.times.iter().map(|&t| clamp_time(t));
-        (times().min().unwrap_or(0), times().max().unwrap_or(0))
-    }
-
-    /// Roughly the bytes collected.
-    pub(super) fn byte_len(&self) -> usize {
-        self.times.len() * 48 + self.text_bytes + self.attributes.byte_len()
-    }
-
-    pub(super) fn finish(&self) -> Pieces {
-        let mut core = Vec::with_capacity(self.times.len() * 8);
-        put_varint(&mut core, self.times.len() as u64);
-        for column in [&self.streams, &self.resources, &self.scopes, &self.times, &self.observed] {
-            put_ints(&mut core, column);
-        }
-        put_signed_ints(&mut core, &self.observed_after);
-        put_ints(&mut core, &self.severities);
-        self.severity_texts.finish(&mut core);
-        put_ints(&mut core, &self.body_kinds);
-        put_ints(&mut core, &self.dropped);
-        put_ints(&mut core, &self.flags);
-        self.event_names.finish(&mut core);
-        let keys: Vec<&[u8]> = self.attributes.keys().collect();
-        put_varint(&mut core, keys.len() as u64);
-        keys.iter().for_each(|key| put_bytes(&mut core, key));
-        let mut bodies = Vec::with_capacity(self.text_bytes);
-        self.bodies.finish(&mut bodies);
-        let mut attributes = Vec::with_capacity(self.attributes.byte_len());
-        self.attributes.finish(&mut attributes);
-        let mut ids = Vec::new();
-        put_fixed(&mut ids, &self.trace_ids);
-        put_fixed(&mut ids, &self.span_ids);
-        Pieces { core, bodies, attributes, ids }
-    }
-}
-
-/// The first piece of a block, decoded. Strings stay in its bytes.
+/// The first piece of a block, decoded: when, and by which labels. The rows are sorted by
+/// stream, then time.
 #[derive(Debug, Default)]
 pub(crate) struct LogBlock {
-    bytes: Arc<Vec<u8>>,
-    pub(crate) streams: Vec<u64>,
-    pub(crate) resources: Vec<u64>,
-    pub(crate) scopes: Vec<u64>,
     pub(crate) times: Vec<u64>,
-    observed: Vec<u64>,
-    pub(super) severities: Vec<u64>,
-    pub(super) severity_texts: Strings,
-    body_kinds: Vec<u64>,
-    dropped: Vec<u64>,
-    flags: Vec<u64>,
-    event_names: Strings,
+    /// What rows have in common; each occurs.
+    pub(crate) groups: Vec<LogGroup>,
+    /// Which group each row is of.
+    pub(crate) codes: Vec<u32>,
     /// Keys of attributes that rows of the block have.
-    keys: Vec<Box<str>>,
-    /// The other pieces, where they came with this one (version 1).
-    pub(crate) inline: Option<(Arc<LogBodies>, Arc<LogAttributes>, Arc<LogIds>)>,
+    pub(super) keys: Vec<Box<str>>,
+    /// What came with this piece in older versions.
+    pub(super) older: Option<Box<Older>>,
+}
+
+/// What many rows have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LogGroup {
+    /// The stream's place in the footer.
+    pub(crate) stream: u64,
+    pub(crate) resource: u64,
+    pub(crate) scope: u64,
+    pub(crate) severity: u8,
+    pub(crate) severity_text: Box<str>,
+}
+
+/// What versions before 5 have in the first piece.
+#[derive(Debug, Default)]
+pub(super) struct Older {
+    pub(super) details: Details,
+    pub(super) flags: Vec<u64>,
+    pub(super) body_kinds: Vec<u64>,
+    /// The other pieces, which version 1 has there too.
+    pub(super) pieces: Option<(Arc<LogBodies>, Arc<LogAttributes>, Arc<LogIds>)>,
+}
+
+/// Numbers groups in the order they appear.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    known: HashMap<LogGroup, u32>,
+    pub(super) list: Vec<LogGroup>,
+    last: u32,
+}
+
+impl Groups {
+    pub(super) fn code(
+        &mut self,
+        [stream, resource, scope]: [u64; 3],
+        severity: u8,
+        severity_text: &str,
+    ) -> u32 {
+        let is = |group: &LogGroup| {
+            (group.stream, group.resource, group.scope) == (stream, resource, scope)
+                && group.severity == severity
+                && *group.severity_text == *severity_text
+        };
+        if self.list.get(self.last as usize).is_some_and(is) {
+            return self.last;
+        }
+        let severity_text = severity_text.into();
+        let group = LogGroup { stream, resource, scope, severity, severity_text };
+        let next = self.list.len() as u32;
+        self.last = *self.known.entry(group.clone()).or_insert(next);
+        if self.last == next {
+            self.list.push(group);
+        }
+        self.last
+    }
 }
 
 impl LogBlock {
-    pub(super) fn read(bytes: Vec<u8>, version: u8) -> Option<Self> {
-        if version == 1 { Self::read_v1(bytes) } else { Self::read_v2(bytes) }
-    }
-
-    fn read_v2(bytes: Vec<u8>) -> Option<Self> {
-        let b = &bytes[..];
-        let r = &mut Reader::new(b);
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let r = &mut Reader::new(bytes);
         let rows = usize::try_from(r.varint()?).ok().filter(|&rows| rows <= ROWS_MAX)?;
-        let mut block = LogBlock {
-            streams: ints(r, rows)?,
-            resources: ints(r, rows)?,
-            scopes: ints(r, rows)?,
-            times: ints(r, rows)?,
-            ..LogBlock::default()
-        };
-        block.observed = observed(r, &block.times)?;
-        block.severities = ints(r, rows)?;
-        block.severity_texts = Strings::read(b, r, rows)?;
-        block.body_kinds = ints(r, rows)?;
-        block.dropped = ints(r, rows)?;
-        block.flags = ints(r, rows)?;
-        block.event_names = Strings::read(b, r, rows)?;
-        for _ in 0..r.count(1)? {
-            block.keys.push(r.str()?.into());
+        let mut groups = Vec::new();
+        for _ in 0..r.count(5)? {
+            groups.push(LogGroup {
+                stream: r.varint()?,
+                resource: r.varint()?,
+                scope: r.varint()?,
+                severity: r.u8()?,
+                severity_text: r.str()?.into(),
+            });
         }
-        r.is_empty().then(|| LogBlock { bytes: Arc::new(bytes), ..block })
+        let codes = numbers(r, rows)?;
+        codes.iter().all(|code| *code < groups.len() as u64).then_some(())?;
+        let codes = codes.into_iter().map(|code| code as u32).collect();
+        let times = numbers(r, rows)?;
+        let mut keys = Vec::new();
+        for _ in 0..r.count(1)? {
+            keys.push(r.str()?.into());
+        }
+        r.is_empty().then_some(LogBlock { times, groups, codes, keys, older: None })
     }
 
-    fn read_v1(bytes: Vec<u8>) -> Option<Self> {
-        let b = &bytes[..];
-        let r = &mut Reader::new(b);
-        let rows = usize::try_from(r.varint()?).ok().filter(|&rows| rows <= ROWS_MAX)?;
-        let mut block = LogBlock {
-            streams: ints(r, rows)?,
-            resources: ints(r, rows)?,
-            scopes: ints(r, rows)?,
-            times: ints(r, rows)?,
-            ..LogBlock::default()
-        };
-        block.observed = observed(r, &block.times)?;
-        block.severities = ints(r, rows)?;
-        block.severity_texts = Strings::read(b, r, rows)?;
-        block.body_kinds = ints(r, rows)?;
-        let bodies = Strings::read(b, r, rows)?;
-        let attributes = Attributes::read(b, r, rows)?;
-        block.dropped = ints(r, rows)?;
-        block.flags = ints(r, rows)?;
-        let (traces, spans) = (fixed(r, rows)?, fixed(r, rows)?);
-        block.event_names = Strings::read(b, r, rows)?;
-        r.is_empty().then_some(())?;
-        block.keys = attributes.keys(b).map(Into::into).collect();
-        let bytes = Arc::new(bytes);
-        block.inline = Some((
-            Arc::new(LogBodies { bytes: Arc::clone(&bytes), bodies }),
-            Arc::new(LogAttributes { bytes: Arc::clone(&bytes), attributes }),
-            Arc::new(LogIds { traces, spans }),
-        ));
-        Some(LogBlock { bytes, ..block })
+    /// What a row has in common with others.
+    pub(crate) fn group(&self, row: usize) -> Option<&LogGroup> {
+        self.groups.get(*self.codes.get(row)? as usize)
     }
 
-    /// A record without what the other pieces have.
-    pub(super) fn record(&self, row: usize) -> Option<LogRecord<'_>> {
-        let b = &self.bytes[..];
-        Some(LogRecord {
-            time_ns: *self.times.get(row)?,
-            observed_ns: *self.observed.get(row)?,
-            severity: *self.severities.get(row)? as u8,
-            severity_text: Cow::Borrowed(self.severity_texts.text(b, row)),
-            dropped_attributes: *self.dropped.get(row)? as u32,
-            flags: *self.flags.get(row)? as u32,
-            event_name: Cow::Borrowed(self.event_names.text(b, row)),
-            ..LogRecord::default()
+    /// Runs of rows of one stream.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
+        let stream = |code: u32| self.groups.get(code as usize).map_or(0, |group| group.stream);
+        let mut from = 0;
+        self.codes.chunk_by(move |a, b| a == b || stream(*a) == stream(*b)).map(move |run| {
+            from += run.len();
+            (stream(run[0]), from - run.len()..from)
         })
     }
 
@@ -236,99 +135,163 @@ impl LogBlock {
 
     /// Memory taken, in bytes.
     pub(crate) fn byte_len(&self) -> usize {
-        let inline = self.inline.as_ref().map_or(0, |(bodies, attributes, ids)| {
-            bodies.byte_len() + attributes.byte_len() + ids.byte_len()
+        let older = self.older.as_ref().map_or(0, |older| {
+            let pieces = older.pieces.as_ref().map_or(0, |(bodies, attributes, ids)| {
+                bodies.byte_len() + attributes.byte_len() + ids.byte_len()
+            });
+            pieces + older.details.byte_len() + older.flags.len() * 16
         });
-        self.bytes.len() + self.len() * 88 + inline
+        self.times.len() * 12 + self.groups.len() * 64 + older
     }
 }
 
-/// Observed times: 0, or so much after the time.
-fn observed(r: &mut Reader<'_>, times: &[u64]) -> Option<Vec<u64>> {
-    let mut observed = ints(r, times.len())?;
-    let said = observed.iter().filter(|&&o| o != 0).count();
-    let mut after = signed_ints(r, said)?.into_iter();
-    for (observed, time) in observed.iter_mut().zip(times) {
-        if *observed != 0 {
-            *observed = time.wrapping_add(after.next()? as u64);
+/// Collects the rows of a block.
+#[derive(Debug, Default)]
+pub(super) struct BlockWriter {
+    groups: Groups,
+    codes: Vec<u64>,
+    times: Vec<u64>,
+    body_kinds: Vec<u64>,
+    bodies: LinesWriter,
+    observed: Vec<u64>,
+    observed_after: Vec<i64>,
+    dropped: Vec<u64>,
+    event_names: StringsWriter,
+    attributes: AttributesWriter,
+    id_kinds: Vec<u64>,
+    trace_ids: Vec<TraceId>,
+    span_ids: Vec<SpanId>,
+    /// Of rows with ids, and of those without.
+    flags: [Vec<u64>; 2],
+    scratch: Vec<u8>,
+    body_bytes: usize,
+    /// Of other texts.
+    text_bytes: usize,
+}
+
+/// The pieces of a block, as they are stored.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    /// Does not compress.
+    pub(super) core: Vec<u8>,
+    pub(super) text: Vec<u8>,
+    /// Does not compress.
+    pub(super) gaps: Vec<u8>,
+    pub(super) attributes: Vec<u8>,
+    /// Does not compress.
+    pub(super) ids: Vec<u8>,
+}
+
+impl BlockWriter {
+    pub(super) fn push(
+        &mut self,
+        stream: u64,
+        (resource, scope): (u32, u32),
+        record: &LogRecord<'_>,
+    ) {
+        let owner = [stream, u64::from(resource), u64::from(scope)];
+        let code = self.groups.code(owner, record.severity, &record.severity_text);
+        self.codes.push(u64::from(code));
+        self.times.push(record.time_ns);
+        match &record.body {
+            Value::Str(text) => {
+                self.body_kinds.push(0);
+                self.bodies.push(text, record.time_ns);
+                self.body_bytes += text.len();
+            }
+            other => {
+                self.scratch.clear();
+                // Whoever wrote the row once kept to the depth.
+                let _ = row::put_value(&mut self.scratch, other, 0);
+                self.body_kinds.push(1);
+                self.bodies.push_bytes(&self.scratch);
+                self.body_bytes += self.scratch.len();
+            }
         }
-    }
-    Some(observed)
-}
-
-/// The bodies of a block's records.
-#[derive(Debug)]
-pub(crate) struct LogBodies {
-    bytes: Arc<Vec<u8>>,
-    bodies: Strings,
-}
-
-impl LogBodies {
-    pub(super) fn read(bytes: Vec<u8>, rows: usize) -> Option<Self> {
-        let r = &mut Reader::new(&bytes);
-        let bodies = Strings::read(&bytes, r, rows)?;
-        r.is_empty().then(|| LogBodies { bytes: Arc::new(bytes), bodies })
+        self.observed.push(u64::from(record.observed_ns != 0));
+        if record.observed_ns != 0 {
+            self.observed_after.push(record.observed_ns.wrapping_sub(record.time_ns) as i64);
+        }
+        self.dropped.push(u64::from(record.dropped_attributes));
+        self.event_names.push(record.event_name.as_bytes());
+        self.attributes.push(&record.attributes);
+        self.push_ids(record);
+        self.text_bytes += record.severity_text.len() + record.event_name.len();
     }
 
-    /// The body of a row.
-    pub(crate) fn get(&self, block: &LogBlock, row: usize) -> Option<Value<'_>> {
-        Some(match block.body_kinds.get(row)? {
-            0 => Value::Str(Cow::Borrowed(self.bodies.text(&self.bytes, row))),
-            _ => row::value(&mut Reader::new(self.bodies.get(&self.bytes, row)), 0)?,
-        })
+    fn push_ids(&mut self, record: &LogRecord<'_>) {
+        let (has_trace, has_span) = (record.trace_id != [0; 16], record.span_id != [0; 8]);
+        self.id_kinds.push(u64::from(has_trace) | u64::from(has_span) << 1);
+        if has_trace {
+            self.trace_ids.push(record.trace_id);
+        }
+        if has_span {
+            self.span_ids.push(record.span_id);
+        }
+        let flags = &mut self.flags[usize::from(!has_trace && !has_span)];
+        flags.push(u64::from(record.flags));
     }
 
-    /// Memory taken, in bytes.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.bytes.len() + self.bodies.byte_len()
-    }
-}
-
-/// The attributes of a block's records.
-#[derive(Debug)]
-pub(crate) struct LogAttributes {
-    bytes: Arc<Vec<u8>>,
-    attributes: Attributes,
-}
-
-impl LogAttributes {
-    pub(super) fn read(bytes: Vec<u8>, rows: usize) -> Option<Self> {
-        let r = &mut Reader::new(&bytes);
-        let attributes = Attributes::read(&bytes, r, rows)?;
-        r.is_empty().then(|| LogAttributes { bytes: Arc::new(bytes), attributes })
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
     }
 
-    pub(super) fn get(&self, row: usize) -> Vec<Attribute<'_>> {
-        self.attributes.get(&self.bytes, row)
+    /// Bounds of the times.
+    pub(super) fn bounds(&self) -> (i64, i64) {
+        let times = || self.times.iter().map(|&t| clamp_time(t));
+        (times().min().unwrap_or(0), times().max().unwrap_or(0))
     }
 
-    /// For each row a number that is the same for rows with the same wanted attributes.
-    pub(crate) fn codes(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<u64> {
-        self.attributes.codes(&self.bytes, wanted)
+    /// First and last stream.
+    pub(super) fn streams(&self) -> (u32, u32) {
+        let stream = |group: Option<&LogGroup>| group.map_or(0, |group| group.stream as u32);
+        (stream(self.groups.list.first()), stream(self.groups.list.last()))
     }
 
-    /// Memory taken, in bytes.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.bytes.len() + self.attributes.byte_len()
-    }
-}
-
-/// Trace and span ids of a block's records.
-#[derive(Debug)]
-pub(crate) struct LogIds {
-    pub(crate) traces: Vec<TraceId>,
-    pub(super) spans: Vec<SpanId>,
-}
-
-impl LogIds {
-    pub(super) fn read(bytes: &[u8], rows: usize) -> Option<Self> {
-        let r = &mut Reader::new(bytes);
-        let (traces, spans) = (fixed(r, rows)?, fixed(r, rows)?);
-        r.is_empty().then_some(LogIds { traces, spans })
+    /// Roughly the bytes collected.
+    pub(super) fn byte_len(&self) -> usize {
+        self.times.len() * 48 + self.body_bytes + self.text_bytes + self.attributes.byte_len()
     }
 
-    /// Memory taken, in bytes.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.traces.len() * 24
+    pub(super) fn finish(&self) -> Pieces {
+        let (mut text, mut gaps) = (Vec::with_capacity(self.body_bytes / 4), Vec::new());
+        put_varint(&mut gaps, self.body_bytes as u64);
+        put_numbers(&mut gaps, &self.body_kinds);
+        self.bodies.finish(&mut text, &mut gaps);
+        let mut attributes = Vec::with_capacity(self.attributes.byte_len());
+        put_ints(&mut attributes, &self.observed);
+        put_signed_ints(&mut attributes, &self.observed_after);
+        put_ints(&mut attributes, &self.dropped);
+        self.event_names.finish(&mut attributes);
+        self.attributes.finish(&mut attributes);
+        Pieces { core: self.core(), text, gaps, attributes, ids: self.ids() }
+    }
+
+    fn core(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.times.len() * 4);
+        put_varint(&mut out, self.times.len() as u64);
+        put_varint(&mut out, self.groups.list.len() as u64);
+        for group in &self.groups.list {
+            put_varint(&mut out, group.stream);
+            put_varint(&mut out, group.resource);
+            put_varint(&mut out, group.scope);
+            out.push(group.severity);
+            put_bytes(&mut out, group.severity_text.as_bytes());
+        }
+        put_numbers(&mut out, &self.codes);
+        put_numbers(&mut out, &self.times);
+        let keys: Vec<&[u8]> = self.attributes.keys().collect();
+        put_varint(&mut out, keys.len() as u64);
+        keys.iter().for_each(|key| put_bytes(&mut out, key));
+        out
+    }
+
+    fn ids(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.trace_ids.len() * 24 + self.times.len() / 8);
+        put_numbers(&mut out, &self.id_kinds);
+        self.flags.iter().for_each(|flags| put_numbers(&mut out, flags));
+        self.trace_ids.iter().for_each(|id| out.extend_from_slice(id));
+        self.span_ids.iter().for_each(|id| out.extend_from_slice(id));
+        out
     }
 }

@@ -1,0 +1,126 @@
+use super::*;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % end
+    }
+}
+
+/// Text of all kinds of words, of few templates so that some are kept.
+fn body(random: &mut Random, time_ns: u64) -> String {
+    let mut out = String::new();
+    let template = random.below(7);
+    for word in 0..template + 2 {
+        let n = random.below(1 << 31);
+        let hex = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        match template * 3 + word {
+            0 => out += &format!("took {}.{:02}ms", n % 90, n % 100),
+            1 => out += &format!(" req-{hex:016x} é"),
+            2 => out += &format!("{:04}", n % 10_000),
+            3 => {
+                out +=
+                    &format!("ts={}.{:06} ", time_ns / 1_000_000_000, time_ns / 1000 % 1_000_000);
+            }
+            4 => out += &format!("{n:X}/"),
+            5 => out += "\nat frame",
+            6 => out += &format!("({}:{})", ["a1", "b2", "c3"][(n % 3) as usize], n % 900),
+            7 => {
+                out += &format!(
+                    "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+                    hex as u32,
+                    n as u16,
+                    n & 0xfff,
+                    n >> 16 & 0xffff,
+                    hex >> 16
+                );
+            }
+            8 => out += &format!("{}", 7 * n % (1 << (n % 40))),
+            9 => out += &format!("0{}{}", "0".repeat((n % 4) as usize), n % 77),
+            10 => out += &format!("{time_ns}"),
+            11 => out += &format!("x{}y {}", n, u64::MAX),
+            12 => out += &"\n".repeat((n % 3) as usize),
+            _ => out += &format!(",{}", [0, 5, 99_999_999_999_999_999u64][(n % 3) as usize]),
+        }
+    }
+    out
+}
+
+fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
+    let mut writer = LinesWriter::default();
+    for (body, &time_ns) in bodies.iter().zip(times) {
+        match std::str::from_utf8(body) {
+            Ok(text) => writer.push(text, time_ns),
+            Err(_) => writer.push_bytes(body),
+        }
+    }
+    let (mut text, mut packed) = (Vec::new(), Vec::new());
+    writer.finish(&mut text, &mut packed);
+    let sizes = (text.len(), packed.len());
+    let lines = Lines::read(text.clone(), &packed, bodies.len()).expect("our own bytes");
+    for (row, (body, &time_ns)) in bodies.iter().zip(times).enumerate() {
+        let mut out = Vec::new();
+        assert!(lines.put(row, time_ns, &mut out));
+        assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(body), "{row}");
+        assert_eq!(&out, body);
+    }
+    assert!(!lines.put(bodies.len(), 0, &mut Vec::new()));
+    // What is cut off or changed is refused or read as something else.
+    for cut in (0..packed.len()).step_by(1 + packed.len() / 20) {
+        let mut bad = packed.clone();
+        bad[cut] ^= 1 << (cut % 8);
+        for bytes in [&packed[..cut], &bad[..]] {
+            if let Some(lines) = Lines::read(text.clone(), bytes, bodies.len()) {
+                (0..bodies.len()).for_each(|row| {
+                    let _ = lines.put(row, 7, &mut Vec::new());
+                });
+            }
+        }
+        let _ = Lines::read(text[..cut.min(text.len())].to_vec(), &packed, bodies.len());
+    }
+    sizes
+}
+
+#[test]
+fn bodies_come_back_bit_by_bit() {
+    for seed in 0..25 {
+        let mut random = Random(seed);
+        let count = random.below(400) as usize;
+        let mut time_ns = 1_780_000_000_000_000_000;
+        let mut times = Vec::new();
+        let mut bodies = Vec::new();
+        for _ in 0..count {
+            time_ns += random.below(1 << 30);
+            let mut bytes = body(&mut random, time_ns).into_bytes();
+            if random.below(40) == 0 {
+                bytes.push(0xff);
+            }
+            bodies.push(bytes);
+            times.push(if random.below(30) == 0 { random.below(1 << 40) } else { time_ns });
+        }
+        round_trip(&bodies, &times);
+    }
+    round_trip(&[], &[]);
+    let long = vec![b'\n'; BODY_MAX + 1];
+    round_trip(&[long, b"".to_vec(), b"\n".to_vec()], &[1, 2, 3]);
+}
+
+#[test]
+fn what_lines_have_in_common_is_kept_once() {
+    let times: Vec<u64> = (0..2000).map(|n| 1_780_000_000_000_000_000 + n * 999_983_017).collect();
+    let bodies: Vec<Vec<u8>> = times
+        .iter()
+        .zip(0u64..)
+        .map(|(time_ns, n)| {
+            let (seconds, micros) = (time_ns / 1_000_000_000, time_ns / 1000 % 1_000_000);
+            let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            format!(r#"{{"ts":"{seconds}.{micros:06}","msg":"it is done","id":"{id:016x}"}}"#)
+        })
+        .map(String::into_bytes)
+        .collect();
+    let (text, packed) = round_trip(&bodies, &times);
+    // The time costs nothing, the id what it tells.
+    assert!(text < 100 && packed < 2000 * 8 + 100, "{text} {packed}");
+}

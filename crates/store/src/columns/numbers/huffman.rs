@@ -1,0 +1,172 @@
+//! A canonical Huffman code with short words.
+
+use super::{BitReader, BitWriter};
+
+/// Longest word in bits: a table of all of them stays in the fastest cache.
+const LEN_MAX: u32 = 11;
+/// Bits of a length in the head, and of a count of absent symbols.
+const LEN_BITS: u32 = 4;
+const RUN_MAX: usize = 1 << LEN_BITS;
+
+/// The word of each symbol.
+pub(super) struct Code {
+    lens: Vec<u8>,
+    words: Vec<u16>,
+}
+
+impl Code {
+    /// A code for symbols that occur so often.
+    pub(super) fn new(counts: &[u32]) -> Self {
+        let used = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        let mut counts = counts[..used].to_vec();
+        let mut lens = lengths(&counts);
+        while lens.iter().any(|&len| u32::from(len) > LEN_MAX) {
+            // Rarer symbols gain on the others until the longest word fits.
+            counts.iter_mut().filter(|count| **count > 0).for_each(|count| *count = *count / 2 + 1);
+            lens = lengths(&counts);
+        }
+        let words = words(&lens);
+        Code { lens, words }
+    }
+
+    /// Bits of a symbol's word, 0 if it does not occur.
+    pub(super) fn len(&self, symbol: usize) -> u32 {
+        self.lens.get(symbol).map_or(0, |&len| u32::from(len))
+    }
+
+    pub(super) fn put(&self, bits: &mut BitWriter<'_>, symbol: usize) {
+        bits.put(u64::from(self.words[symbol]), self.len(symbol));
+    }
+
+    /// Writes what is needed to read: the count of symbols, and the length of each word; a
+    /// length of 0 is followed by how many more of them there are.
+    pub(super) fn put_head(&self, bits: &mut BitWriter<'_>) {
+        bits.put(self.lens.len() as u64, 8);
+        self.each_of_head(&mut |value| bits.put(value, LEN_BITS));
+    }
+
+    /// What [`put_head`](Self::put_head) will write, in bits.
+    pub(super) fn head_bits(&self) -> usize {
+        let mut bits = 8;
+        self.each_of_head(&mut |_| bits += LEN_BITS as usize);
+        bits
+    }
+
+    fn each_of_head(&self, put: &mut dyn FnMut(u64)) {
+        let mut at = 0;
+        while let Some(&len) = self.lens.get(at) {
+            put(u64::from(len));
+            let more =
+                self.lens[at + 1..].iter().take(RUN_MAX - 1).take_while(|&&l| l == 0).count();
+            if len == 0 {
+                put(more as u64);
+                at += more;
+            }
+            at += 1;
+        }
+    }
+}
+
+/// Word lengths by Huffman's method. One symbol alone still takes a bit.
+fn lengths(counts: &[u32]) -> Vec<u8> {
+    let mut lens = vec![0; counts.len()];
+    // Symbols, the most frequent last; then trees, which grow in the order they are made.
+    let mut leaves: Vec<(u64, usize)> = Vec::new();
+    leaves.extend(
+        counts.iter().enumerate().filter(|(_, c)| **c > 0).map(|(s, c)| (u64::from(*c), s)),
+    );
+    if let [(_, symbol)] = leaves[..] {
+        lens[symbol] = 1;
+        return lens;
+    }
+    leaves.sort_unstable();
+    let leaf_count = leaves.len();
+    let mut weights: Vec<u64> = leaves.iter().map(|leaf| leaf.0).collect();
+    let mut parents = vec![0; leaf_count];
+    let (mut leaf, mut tree) = (0, leaf_count);
+    while weights.len() + 1 < 2 * leaf_count {
+        let mut next = || {
+            let is_leaf =
+                leaf < leaf_count && (tree == weights.len() || weights[leaf] <= weights[tree]);
+            let taken = if is_leaf { &mut leaf } else { &mut tree };
+            *taken += 1;
+            *taken - 1
+        };
+        let (a, b) = (next(), next());
+        let parent = weights.len();
+        (parents[a], parents[b]) = (parent, parent);
+        weights.push(weights[a] + weights[b]);
+        parents.push(parent);
+    }
+    let mut depths = vec![0u8; parents.len()];
+    for node in (0..parents.len().saturating_sub(1)).rev() {
+        depths[node] = depths[parents[node]].saturating_add(1);
+    }
+    for ((_, symbol), depth) in leaves.iter().zip(&depths) {
+        lens[*symbol] = *depth;
+    }
+    lens
+}
+
+/// Words in order of length, then symbol; the first bit is the low one.
+fn words(lens: &[u8]) -> Vec<u16> {
+    let mut words = vec![0; lens.len()];
+    let mut next = 0u32;
+    for len in 1..=LEN_MAX {
+        next <<= 1;
+        for (word, _) in words.iter_mut().zip(lens).filter(|(_, l)| u32::from(**l) == len) {
+            *word = (next.reverse_bits() >> (32 - len)) as u16;
+            next += 1;
+        }
+    }
+    words
+}
+
+/// All words at once, to read with.
+pub(super) struct Table {
+    /// By the next bits: symbol and length; a length of 0 where no word begins so.
+    entries: Vec<(u8, u8)>,
+    mask: u64,
+}
+
+impl Table {
+    pub(super) fn read(bits: &mut BitReader<'_>, symbols_max: usize) -> Option<Self> {
+        let count = bits.take(8) as usize;
+        if count > symbols_max {
+            return None;
+        }
+        let mut lens = Vec::with_capacity(count);
+        while lens.len() < count {
+            let len = bits.take(LEN_BITS) as u8;
+            lens.push(len);
+            if len == 0 {
+                let more = bits.take(LEN_BITS) as usize;
+                lens.resize(lens.len() + more, 0);
+            }
+        }
+        let longest = lens.iter().copied().max().map_or(0, u32::from);
+        // No more words than the lengths leave room for.
+        let room: u32 = lens
+            .iter()
+            .filter(|l| **l > 0)
+            .map(|l| 1 << (LEN_MAX.max(longest) - u32::from(*l)))
+            .sum();
+        if lens.len() != count || longest > LEN_MAX || room > 1 << LEN_MAX {
+            return None;
+        }
+        let mut entries = vec![(0, 0); 1 << longest];
+        for (symbol, (word, len)) in words(&lens).into_iter().zip(&lens).enumerate() {
+            if *len > 0 {
+                let places = entries.iter_mut().skip(usize::from(word)).step_by(1 << len);
+                places.for_each(|entry| *entry = (symbol as u8, *len));
+            }
+        }
+        Some(Table { entries, mask: (1 << longest) - 1 })
+    }
+
+    pub(super) fn take(&self, bits: &mut BitReader<'_>) -> Option<usize> {
+        let (symbol, len) = self.entries[(bits.peek() & self.mask) as usize];
+        bits.skip(u32::from(len));
+        (len > 0).then_some(usize::from(symbol))
+    }
+}

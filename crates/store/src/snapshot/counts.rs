@@ -1,0 +1,268 @@
+//! Counts log records by groups: from when and of which group they are, and no more.
+
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+
+use super::logs::{Account, HeadLogs, PartLogs, line_matches, matching_of_part, wanted_blocks};
+use super::{Counted, LogCounter, LogScan, Snapshot};
+use crate::error::{Error, Result};
+use crate::head::clamp_time;
+use crate::intern::Seeded;
+use crate::part::Signal;
+use crate::part::logs::{LogBlock, LogGroup, LogRows};
+use crate::tally::Tally;
+
+/// Groups whose names are remembered from block to block.
+const NAMES_MAX: usize = 1024;
+
+/// What is asked: see [`Snapshot::log_counts`].
+pub(super) struct Question<'a> {
+    pub(super) scan: &'a LogScan<'a>,
+    pub(super) bounds_ns: &'a [i64],
+    pub(super) wanted_key: &'a dyn Fn(&str) -> bool,
+}
+
+/// See [`Snapshot::log_counts`].
+pub(super) fn count(
+    snapshot: &Snapshot,
+    question: &Question<'_>,
+    tally: &Tally,
+    counter: &mut dyn LogCounter,
+) -> Result<()> {
+    let range = question.scan.range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
+    let scan = &LogScan { range, ..question.scan.clone() };
+    let question = &Question { scan, ..*question };
+    let wanted: Vec<Vec<bool>> =
+        snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
+    let mut names = Names::default();
+    for block in wanted_blocks(snapshot, scan, &wanted, tally) {
+        if count_block(&block, question, &mut names, counter)?.is_break() {
+            return Ok(());
+        }
+    }
+    let mut account = Account::new(tally);
+    for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)) {
+        for row in 0..head.rows.len() as u32 {
+            let (log, bytes) = head.record(row)?;
+            account.add(bytes)?;
+            if line_matches(scan.lines, &log.record.body) && counter.record(&log).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    account.settle()
+}
+
+/// What groups of a part are called.
+#[derive(Default)]
+struct Names {
+    part: u64,
+    known: HashMap<LogGroup, Counted, Seeded>,
+}
+
+impl Names {
+    /// The name of a group; `ask` finds it out.
+    fn of(
+        &mut self,
+        part: u64,
+        group: &LogGroup,
+        ask: impl FnOnce() -> Result<Counted>,
+    ) -> Result<Counted> {
+        if self.part != part || self.known.len() >= NAMES_MAX {
+            self.known.clear();
+            self.part = part;
+        }
+        if let Some(name) = self.known.get(group) {
+            return Ok(*name);
+        }
+        let name = ask()?;
+        self.known.insert(group.clone(), name);
+        Ok(name)
+    }
+}
+
+/// How many rows of each group there are in a bucket: dense over the groups of a block.
+struct Counts {
+    groups: usize,
+    /// Buckets that occur, and the counts of all groups in each.
+    buckets: Vec<usize>,
+    counts: Vec<u32>,
+    /// A row of each group, by its place.
+    examples: Vec<Option<usize>>,
+}
+
+impl Counts {
+    fn new(groups: usize) -> Self {
+        let examples = vec![None; groups];
+        Counts { groups, buckets: Vec::new(), counts: Vec::new(), examples }
+    }
+
+    /// The counts of a bucket, and the examples. Rows nearly always come in the order of time.
+    fn of(&mut self, bucket: usize) -> (&mut [u32], &mut [Option<usize>]) {
+        let last = self.buckets.len().wrapping_sub(1);
+        let at = match self.buckets.get(last) {
+            Some(known) if *known == bucket => last,
+            _ => self.buckets.iter().position(|known| *known == bucket).unwrap_or_else(|| {
+                self.buckets.push(bucket);
+                self.counts.resize(self.buckets.len() * self.groups, 0);
+                last.wrapping_add(1)
+            }),
+        };
+        let of_bucket = &mut self.counts[at * self.groups..(at + 1) * self.groups];
+        (of_bucket, &mut self.examples)
+    }
+}
+
+fn count_block(
+    block: &PartLogs<'_>,
+    question: &Question<'_>,
+    names: &mut Names,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
+    let go_on = Ok(ControlFlow::Continue(()));
+    let (snapshot, part, info, tally) = (block.snapshot, block.part, block.info, block.tally);
+    let (mut rows, matching) = match question.scan.lines {
+        [] => {
+            let Some(read) = snapshot.log_block(part, info, tally)? else { return go_on };
+            tally.add(read.len() as u64, 0)?;
+            (LogRows::new(read), None)
+        }
+        _ => match block.read()? {
+            Some((rows, matching)) => (rows, Some(matching)),
+            None => return go_on,
+        },
+    };
+    if matching.as_ref().is_some_and(Vec::is_empty) {
+        return go_on;
+    }
+    let by_attributes = rows.block.has_key(question.wanted_key);
+    if by_attributes && !snapshot.add_log_attributes(part, info, &mut rows, tally)? {
+        return go_on;
+    }
+    let (codes, groups) = rows.groups(question.wanted_key);
+    let mut counts = Counts::new(groups);
+    match &matching {
+        Some(matching) => {
+            for &(time_ns, row) in matching {
+                let code = codes[row as usize] as usize;
+                let (of_bucket, examples) = counts.of(bucket_of(question.bounds_ns, time_ns));
+                of_bucket[code] += 1;
+                examples[code].get_or_insert(row as usize);
+            }
+            tally.add(matching.len() as u64, 0)?;
+        }
+        None => count_all(block, question, &rows.block, &codes, &mut counts),
+    }
+    let malformed = || part.file.corrupt("a log row is malformed");
+    let mut singly = vec![false; groups];
+    for (code, example) in counts.examples.iter().enumerate() {
+        let Some(row) = *example else { continue };
+        let mut ask = || Ok(counter.group(&rows.stored(part, row).ok_or_else(malformed)?));
+        let counted = match rows.block.group(row).filter(|_| !by_attributes) {
+            Some(group) => names.of(part.file.info.id, group, ask)?,
+            None => ask()?,
+        };
+        match counted {
+            Counted::Stop => return Ok(ControlFlow::Break(())),
+            Counted::Singly => singly[code] = true,
+            Counted::As(name) => {
+                for (bucket, counts) in counts.buckets.iter().zip(counts.counts.chunks(groups)) {
+                    if counts[code] > 0 {
+                        counter.add(name, *bucket, u64::from(counts[code]));
+                    }
+                }
+            }
+        }
+    }
+    if !singly.contains(&true) {
+        return go_on;
+    }
+    drop(codes);
+    each_record(block, rows, matching, &|code| singly[code as usize], question, counter)
+}
+
+/// The bucket of a time.
+fn bucket_of(bounds_ns: &[i64], time_ns: i64) -> usize {
+    bounds_ns.partition_point(|bound| *bound < time_ns)
+}
+
+/// Rows of one stream lie in the order of time: only where a bucket ends has to be found.
+fn count_all(
+    block: &PartLogs<'_>,
+    question: &Question<'_>,
+    rows: &LogBlock,
+    codes: &[u32],
+    counts: &mut Counts,
+) {
+    for (stream, run) in rows.streams() {
+        if block.wanted.get(stream as usize) != Some(&true) {
+            continue;
+        }
+        let mut rest = within(rows, run, question.scan);
+        while let Some(&time) = rows.times[rest.clone()].first() {
+            let bucket = bucket_of(question.bounds_ns, clamp_time(time));
+            let times = &rows.times[rest.clone()];
+            let len = match question.bounds_ns.get(bucket) {
+                Some(bound) => times.partition_point(|time| clamp_time(*time) <= *bound),
+                None => times.len(),
+            };
+            let (first, end) = (rest.start, rest.start + len);
+            let (of_bucket, examples) = counts.of(bucket);
+            for (row, code) in (first..).zip(&codes[first..end]) {
+                let count = &mut of_bucket[*code as usize];
+                if *count == 0 {
+                    examples[*code as usize].get_or_insert(row);
+                }
+                *count += 1;
+            }
+            rest.start = end;
+        }
+    }
+}
+
+/// The rows of a run that lie in the range of the scan.
+fn within(rows: &LogBlock, run: Range<usize>, scan: &LogScan<'_>) -> Range<usize> {
+    let times = &rows.times[run.clone()];
+    let from = times.partition_point(|time| clamp_time(*time) < scan.range.start_ns);
+    let to = times.partition_point(|time| clamp_time(*time) <= scan.range.end_ns);
+    run.start + from..run.start + to.max(from)
+}
+
+/// Hands out the rows of groups that do not do as such.
+fn each_record(
+    block: &PartLogs<'_>,
+    mut rows: LogRows,
+    matching: Option<Vec<(i64, u32)>>,
+    wanted: &dyn Fn(u32) -> bool,
+    question: &Question<'_>,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
+    let go_on = Ok(ControlFlow::Continue(()));
+    let (snapshot, part, info, tally) = (block.snapshot, block.part, block.info, block.tally);
+    let matching = match matching {
+        Some(matching) => matching,
+        None => match block.read()? {
+            Some((_, matching)) => matching,
+            None => return go_on,
+        },
+    };
+    let these: Vec<u32> = {
+        let (codes, _) = rows.groups(question.wanted_key);
+        let of_group = matching.iter().map(|(_, row)| *row);
+        of_group.filter(|row| wanted(codes[*row as usize])).collect()
+    };
+    if !(snapshot.add_bodies(part, info, &mut rows, tally)?
+        && snapshot.add_log_attributes(part, info, &mut rows, tally)?
+        && snapshot.add_log_ids(part, info, &mut rows, tally)?)
+    {
+        return go_on;
+    }
+    for row in these {
+        let log = rows.stored(part, row as usize);
+        let log = log.ok_or_else(|| -> Error { part.file.corrupt("a log row is malformed") })?;
+        if counter.record(&log).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    go_on
+}
