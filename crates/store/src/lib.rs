@@ -54,7 +54,7 @@ pub use part::spans::ThinnedSpans;
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{
     Counted, LogCounter, LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan,
-    TimeRange,
+    TimeRange, TraceOverview,
 };
 pub use stats::{Copied, Deleted, Share, SignalStats, Stats, Usage, Verified};
 pub use store::{Store, restore};

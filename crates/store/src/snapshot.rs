@@ -22,6 +22,9 @@ mod counts;
 mod logs;
 mod metrics;
 mod spans;
+mod traces;
+
+pub use traces::TraceOverview;
 
 /// A closed range of time, in Unix nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,7 +351,31 @@ impl Snapshot {
     /// # Errors
     /// Cancelled, over the tally's limit, or unreadable.
     pub fn trace(&self, trace: TraceId, tally: &Tally) -> Result<Vec<StoredSpan<'static>>> {
-        spans::of_trace(self, trace, tally)
+        traces::whole(self, trace, tally)
+    }
+
+    /// What a trace adds up to, without a look at its spans; `None` where they must be
+    /// looked at, or there are none.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn trace_overview(&self, trace: TraceId, tally: &Tally) -> Result<Option<TraceOverview>> {
+        traces::overview(self, trace, tally)
+    }
+
+    /// The spans of a trace that satisfy a condition, by start time, with their ids and what
+    /// is wanted besides.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn trace_spans(
+        &self,
+        trace: TraceId,
+        filter: &SpanFilter,
+        columns: SpanColumns,
+        tally: &Tally,
+    ) -> Result<Vec<StoredSpan<'static>>> {
+        traces::matching(self, trace, filter, columns, tally)
     }
 
     /// Who sent spans that start within the range, each once or more often.

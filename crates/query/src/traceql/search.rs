@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use trefoil_store::model::{SpanId, StatusCode, StoredSpan, TraceId};
-use trefoil_store::{Order, Snapshot, SpanColumns, SpanFilter, SpanScan, TimeRange};
+use trefoil_store::{Order, Snapshot, SpanColumns, SpanFilter, SpanScan, TimeRange, TraceOverview};
 
 use super::ast::{Expr, Field, Intrinsic, Pipeline, Query, Root, SpansetExpr, Stage};
+use super::columns;
 use super::eval::{self, SpanView};
 use super::pipeline::{self, Spanset};
 use super::prefilter;
@@ -153,6 +154,12 @@ pub(crate) fn search_with(
     };
     let range = TimeRange { start_ns: params.start_ns, end_ns: params.end_ns };
     let scanned = match candidates {
+        Candidates::With(filter) if is_local(pipeline) => {
+            let local = Local { filter, columns: columns_of(pipeline, &search.fields) };
+            each_found(snapshot, filter, widened(range), limits, |id, position_ns| {
+                search.visit_local(snapshot, id, position_ns, &local, limits)
+            })
+        }
         Candidates::With(filter) => {
             each_candidate(snapshot, filter, widened(range), limits, |spans, position_ns| {
                 search.visit(spans, position_ns)
@@ -195,6 +202,19 @@ pub(crate) fn each_candidate(
     limits: &Limits<'_>,
     mut visit: impl FnMut(&[StoredSpan<'_>], u64) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
+    each_found(snapshot, filter, range, limits, |id, position_ns| {
+        visit(&whole_trace(snapshot, id, limits)?, position_ns)
+    })
+}
+
+/// Hands out the ids of such traces, in that order.
+fn each_found(
+    snapshot: &Snapshot,
+    filter: &SpanFilter,
+    range: TimeRange,
+    limits: &Limits<'_>,
+    mut visit: impl FnMut(TraceId, u64) -> Result<ControlFlow<()>>,
+) -> Result<()> {
     let mut seen: HashSet<TraceId> = HashSet::new();
     let mut failed = None;
     let scan = SpanScan { range, filter, order: Order::Backward };
@@ -203,8 +223,7 @@ pub(crate) fn each_candidate(
         if !seen.insert(stored.span.trace_id) {
             return ControlFlow::Continue(());
         }
-        let spans = whole_trace(snapshot, stored.span.trace_id, limits);
-        let visited = spans.and_then(|spans| visit(&spans, stored.span.start_ns));
+        let visited = visit(stored.span.trace_id, stored.span.start_ns);
         visited.unwrap_or_else(|error| {
             failed = Some(error);
             ControlFlow::Break(())
@@ -224,6 +243,45 @@ fn whole_trace(
     Ok(spans)
 }
 
+/// Whether a pipeline looks at nothing but the spans that its first filter selects, each by
+/// itself: then the trace need not be put together.
+fn is_local(pipeline: &Pipeline) -> bool {
+    let filters = |expr: &SpansetExpr| match expr {
+        SpansetExpr::Filter(expr) => !eval::needs_trace(expr),
+        SpansetExpr::Pipeline(_) | SpansetExpr::Op(..) => false,
+    };
+    let (mut is_first, mut is_local) = (true, true);
+    for stage in &pipeline.stages {
+        is_local &= match stage {
+            Stage::Spansets(expr) => filters(expr),
+            Stage::By(expr) => !is_first && !eval::needs_trace(expr),
+            Stage::Select(fields) => !fields.iter().any(eval::field_needs_trace),
+            Stage::Coalesce => !is_first,
+            // What is added up may be anything.
+            Stage::Scalar(_) => false,
+        };
+        is_first &= matches!(stage, Stage::Select(_));
+    }
+    is_local && !is_first
+}
+
+/// What is read of the spans that a local pipeline selects.
+struct Local<'a> {
+    /// Holds for all of them.
+    filter: &'a SpanFilter,
+    columns: SpanColumns,
+}
+
+fn columns_of(pipeline: &Pipeline, shown: &[&Field]) -> SpanColumns {
+    let mut wanted = SpanColumns { ids: true, ..SpanColumns::NONE };
+    for stage in &pipeline.stages {
+        if let Stage::Spansets(SpansetExpr::Filter(expr)) | Stage::By(expr) = stage {
+            wanted = columns::both(wanted, columns::of_expr(expr));
+        }
+    }
+    shown.iter().map(|field| columns::of_field(field)).fold(wanted, columns::both)
+}
+
 struct Search<'q> {
     pipeline: &'q Pipeline,
     fields: Vec<&'q Field>,
@@ -239,15 +297,50 @@ impl Search<'_> {
         }
         let trace = Trace::new(spans);
         self.inspected += 1;
-        if self.overlaps(&trace) {
+        if self.overlaps(trace.start_ns, trace.end_ns) {
             let sets = pipeline::run(self.pipeline, &trace)?;
             if !sets.is_empty() {
                 let summary = self.summary(&trace, &sets);
-                self.found.push(summary);
-                self.forget_oldest();
+                self.found(summary);
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// [`visit`](Self::visit) for a local pipeline: of the trace only its overview and the
+    /// spans that may be selected are read, if there is an overview.
+    fn visit_local(
+        &mut self,
+        snapshot: &Snapshot,
+        id: TraceId,
+        position_ns: u64,
+        local: &Local<'_>,
+        limits: &Limits<'_>,
+    ) -> Result<ControlFlow<()>> {
+        if self.is_complete(position_ns) {
+            return Ok(ControlFlow::Break(()));
+        }
+        let Some(overview) = snapshot.trace_overview(id, limits.tally)? else {
+            return self.visit(&whole_trace(snapshot, id, limits)?, position_ns);
+        };
+        self.inspected += 1;
+        if !self.overlaps(overview.start_ns, overview.end_ns) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut spans = snapshot.trace_spans(id, local.filter, local.columns, limits.tally)?;
+        spans.sort_by_key(|s| (s.span.start_ns, s.span.span_id));
+        let selected = Trace::new(&spans);
+        let sets = pipeline::run(self.pipeline, &selected)?;
+        if !sets.is_empty() {
+            let spansets = sets.iter().map(|set| self.spanset(&selected, set)).collect();
+            self.found(summary_of(id, overview, spansets));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn found(&mut self, summary: TraceSummary) {
+        self.found.push(summary);
+        self.forget_oldest();
     }
 
     fn visit_only(&mut self, spans: &[StoredSpan<'_>]) -> Result<()> {
@@ -276,10 +369,10 @@ impl Search<'_> {
         self.found.sort_by(|a, b| b.start_ns.cmp(&a.start_ns).then(a.trace_id.cmp(&b.trace_id)));
     }
 
-    fn overlaps(&self, trace: &Trace<'_>) -> bool {
+    fn overlaps(&self, start_ns: u64, end_ns: u64) -> bool {
         let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
-        signed(trace.start_ns) <= self.params.end_ns
-            && signed(trace.end_ns.max(trace.start_ns)) >= self.params.start_ns
+        signed(start_ns) <= self.params.end_ns
+            && signed(end_ns.max(start_ns)) >= self.params.start_ns
     }
 
     fn summary(&self, trace: &Trace<'_>, sets: &[Spanset]) -> TraceSummary {
@@ -337,6 +430,24 @@ impl Search<'_> {
         self.sort();
         self.found.truncate(self.params.limit);
         self.found
+    }
+}
+
+fn summary_of(
+    trace_id: TraceId,
+    overview: TraceOverview,
+    spansets: Vec<SpansetSummary>,
+) -> TraceSummary {
+    let (root_service, root_name) = overview.root.unzip();
+    let stats = |(spans, errors)| ServiceStats { spans, errors };
+    TraceSummary {
+        trace_id,
+        root_service,
+        root_name,
+        start_ns: overview.start_ns,
+        duration_ns: overview.end_ns.saturating_sub(overview.start_ns),
+        services: overview.services.into_iter().map(|(name, of)| (name, stats(of))).collect(),
+        spansets,
     }
 }
 

@@ -149,6 +149,8 @@ impl SpansWriter {
             start_ns,
             end_ns: clamp_time(span.end_ns),
             status: span.status,
+            service,
+            name: &span.name,
         };
         let trace = self.traces.push(&traced, self.blocks.len() as u32);
         let places = self.owners.insert(owner);
@@ -378,7 +380,7 @@ impl SpansPart {
     /// Reads a page of traces.
     pub(crate) fn read_page(&self, info: &PageInfo) -> Result<Option<Arc<TracePage>>> {
         let Some(ids) = self.file.read(&info.ids)? else { return Ok(None) };
-        self.decode(&info.structure, |bytes| TracePage::read(info, &bytes, &ids))
+        self.decode(&info.structure, |bytes| TracePage::read(info, bytes, &ids, self.file.version))
     }
 
     /// Reads all pieces of a block; `None` if one is damaged.
@@ -507,7 +509,7 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     }
     let traces = match version {
         1 => Traces::Index(TraceIndex::read(r)?),
-        _ => Traces::Table(TraceTable::read(r)?),
+        _ => Traces::Table(TraceTable::read(r, version)?),
     };
     Some((owners, sieve_pages, blocks, traces))
 }

@@ -1,4 +1,4 @@
-//! Spans and traces of a snapshot.
+//! Spans of a snapshot.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -11,7 +11,7 @@ use crate::bytes::Reader;
 use crate::error::Result;
 use crate::filter::{Compare, Field, SpanFilter};
 use crate::head::{RowFilter, RowRef, clamp_time};
-use crate::model::{Resource, Scope, StoredSpan, TraceId, Value};
+use crate::model::{Resource, Scope, StoredSpan, Value};
 use crate::part::Signal;
 use crate::part::spans::{
     Ids, Sought, SpanBlockInfo, SpanRows, SpansPart, ThinnedSpans, TracePage, Traces,
@@ -39,7 +39,7 @@ pub(super) fn scan(
     let sought = Sought::of(filter);
     let mut runs = Vec::new();
     for part in &snapshot.parts.spans {
-        let mut sieves = Sieves { snapshot, part, sought: &sought, tally, page: None };
+        let mut sieves = Sieves::new(snapshot, part, &sought, tally);
         for (info, at) in part.blocks.iter().zip(0u32..) {
             if range.overlaps((info.min_ns, info.max_ns))
                 && may_match(filter, info)
@@ -52,7 +52,7 @@ pub(super) fn scan(
         }
     }
     runs.extend(heads.iter().map(SpanRun::Head));
-    let mut pages = Pages { snapshot, tally, last: None };
+    let mut pages = Pages::new(snapshot, tally);
     scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| match open {
         SpanOpen::Head(head) => {
             let (span, _) = head.span(row)?;
@@ -82,7 +82,7 @@ struct Plan<'a> {
     range: TimeRange,
 }
 
-fn by_cost(filter: &SpanFilter) -> Vec<&SpanFilter> {
+pub(super) fn by_cost(filter: &SpanFilter) -> Vec<&SpanFilter> {
     let mut filters = match filter {
         SpanFilter::And(all) => all.iter().collect(),
         one => vec![one],
@@ -92,14 +92,18 @@ fn by_cost(filter: &SpanFilter) -> Vec<&SpanFilter> {
 }
 
 /// Looks ids up in the pages of traces; rows that follow have theirs in one page mostly.
-struct Pages<'a> {
+pub(super) struct Pages<'a> {
     snapshot: &'a Snapshot,
     tally: &'a Tally,
     /// Part and place of the page last used.
     last: Option<((u64, u64), Arc<TracePage>)>,
 }
 
-impl Pages<'_> {
+impl<'a> Pages<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, tally: &'a Tally) -> Self {
+        Pages { snapshot, tally, last: None }
+    }
+
     /// `None` if the page is damaged.
     fn ids(&mut self, part: &SpansPart, rows: &SpanRows, row: usize) -> Result<Option<Ids>> {
         let malformed = || part.file.corrupt("a span names a trace that is not there");
@@ -110,7 +114,7 @@ impl Pages<'_> {
         rows.ids(row, Some(&page)).map(Some).ok_or_else(malformed)
     }
 
-    fn page(&mut self, part: &SpansPart, number: u64) -> Result<Option<Arc<TracePage>>> {
+    pub(super) fn page(&mut self, part: &SpansPart, number: u64) -> Result<Option<Arc<TracePage>>> {
         let Traces::Table(table) = &part.traces else { return Ok(None) };
         let Some(info) = table.page_of(number) else {
             return Err(part.file.corrupt("a span names a trace that is not there"));
@@ -128,7 +132,7 @@ impl Pages<'_> {
 }
 
 /// Whether a span of the block could satisfy the condition, by what the footer knows.
-fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
+pub(super) fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
     match filter {
         SpanFilter::And(all) => all.iter().all(|f| may_match(f, info)),
         SpanFilter::Or(any) => any.iter().any(|f| may_match(f, info)),
@@ -156,7 +160,7 @@ fn may_match(filter: &SpanFilter, info: &SpanBlockInfo) -> bool {
 }
 
 /// Whether blocks of a part have what a condition seeks, by their sieves.
-struct Sieves<'a> {
+pub(super) struct Sieves<'a> {
     snapshot: &'a Snapshot,
     part: &'a SpansPart,
     sought: &'a Sought,
@@ -165,8 +169,17 @@ struct Sieves<'a> {
     page: Option<(u32, Option<Arc<Vec<u8>>>)>,
 }
 
-impl Sieves<'_> {
-    fn may_pass(&mut self, info: &SpanBlockInfo) -> Result<bool> {
+impl<'a> Sieves<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        part: &'a SpansPart,
+        sought: &'a Sought,
+        tally: &'a Tally,
+    ) -> Self {
+        Sieves { snapshot, part, sought, tally, page: None }
+    }
+
+    pub(super) fn may_pass(&mut self, info: &SpanBlockInfo) -> Result<bool> {
         let (Some(sieve), false) = (&info.sieve, matches!(self.sought, Sought::Nothing)) else {
             return Ok(true);
         };
@@ -355,144 +368,15 @@ pub(super) fn thinned(
     Ok(is_complete)
 }
 
-pub(super) fn of_trace(
-    snapshot: &Snapshot,
-    trace: TraceId,
-    tally: &Tally,
-) -> Result<Vec<StoredSpan<'static>>> {
-    let mut found: Vec<StoredSpan<'static>> = Vec::new();
-    if trace == [0; 16] {
-        return Ok(found);
-    }
-    for part in &snapshot.parts.spans {
-        spans_of_part(snapshot, part, trace, tally, &mut found)?;
-    }
-    for view in &snapshot.heads {
-        let rows = view.head.read().spans.of_trace(trace, view.visible);
-        let spans = HeadSpans::with_rows(view, rows);
-        for row in 0..spans.rows.len() as u32 {
-            let (span, bytes) = spans.span(row)?;
-            tally.add(1, bytes as u64)?;
-            found.push(span.into_owned());
-        }
-    }
-    let cutoff_ns = snapshot.cutoffs_ns[Signal::Traces as usize];
-    found.retain(|s| clamp_time(s.span.start_ns) >= cutoff_ns);
-    found.sort_by_key(|s| s.span.start_ns);
-    forget_repeats(&mut found);
-    Ok(found)
-}
-
-/// Adds a part's spans of a trace.
-fn spans_of_part(
-    snapshot: &Snapshot,
-    part: &SpansPart,
-    trace: TraceId,
-    tally: &Tally,
-    found: &mut Vec<StoredSpan<'static>>,
-) -> Result<()> {
-    match &part.traces {
-        Traces::Index(index) => {
-            let Some(index) = index.block_of(trace) else { return Ok(()) };
-            let Some(index) = snapshot.bytes(&part.file, index, tally)? else { return Ok(()) };
-            for at in part.blocks_by_index(&index, trace)? {
-                let Some(rows) = whole_block(snapshot, part, at, tally)? else { continue };
-                for row in rows.block.rows_with(trace) {
-                    take(part, &rows, row, None, tally, found)?;
-                }
-            }
-        }
-        Traces::Table(table) => {
-            for (_, index) in table.index_blocks(trace) {
-                let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
-                let numbers = table
-                    .numbers(&index, trace)
-                    .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
-                for number in numbers {
-                    spans_of_number(snapshot, part, trace, number, tally, found)?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Adds the spans of the trace with this number, if its id is the one asked for: the index
-/// knows hashes only.
-fn spans_of_number(
-    snapshot: &Snapshot,
-    part: &SpansPart,
-    trace: TraceId,
-    number: u64,
-    tally: &Tally,
-    found: &mut Vec<StoredSpan<'static>>,
-) -> Result<()> {
-    let mut pages = Pages { snapshot, tally, last: None };
-    let Some(page) = pages.page(part, number)? else { return Ok(()) };
-    if page.id(number) != Some(trace) {
-        return Ok(());
-    }
-    for at in page.blocks_of(number).unwrap_or_default() {
-        let Some(rows) = whole_block(snapshot, part, at, tally)? else { continue };
-        for row in rows.block.rows_of(number) {
-            take(part, &rows, row, Some(&page), tally, found)?;
-        }
-    }
-    Ok(())
-}
-
-/// All pieces of a block; `None` if one is damaged.
-fn whole_block(
-    snapshot: &Snapshot,
-    part: &SpansPart,
-    at: u32,
-    tally: &Tally,
-) -> Result<Option<SpanRows>> {
-    let Some(info) = part.blocks.get(at as usize) else { return Ok(None) };
-    let Some(block) = snapshot.span_block(part, info, tally)? else { return Ok(None) };
-    let attributes = snapshot.span_attributes(part, info, &block, tally)?;
-    let details = snapshot.span_details(part, info, &block, tally)?;
-    let whole = attributes.is_some() && details.is_some();
-    Ok(whole.then_some(SpanRows { at, block, attributes, details }))
-}
-
-fn take(
-    part: &SpansPart,
-    rows: &SpanRows,
-    row: usize,
-    page: Option<&TracePage>,
-    tally: &Tally,
-    found: &mut Vec<StoredSpan<'static>>,
-) -> Result<()> {
-    let span = rows.ids(row, page).and_then(|ids| rows.stored(part, row, ids));
-    let span = span.ok_or_else(|| part.file.corrupt("a span row is malformed"))?;
-    tally.add(1, 0)?;
-    found.push(span.into_owned());
-    Ok(())
-}
-
-/// A sender that got no answer sends again: spans that are equal in every byte are one.
-fn forget_repeats(spans: &mut Vec<StoredSpan<'static>>) {
-    let mut seen = HashSet::new();
-    spans.retain(|stored| {
-        let mut bytes = Vec::new();
-        // What is stored was not too deep to be written once, so it is not now.
-        let _ = row::put_resource(&mut bytes, &stored.resource);
-        let _ = row::put_scope(&mut bytes, &stored.scope);
-        let _ = row::put_span(&mut bytes, &stored.span);
-        seen.insert(bytes)
-    });
-}
-
 /// Spans of one head: what a scan takes along so that it need not hold the lock.
 #[derive(Debug)]
-struct HeadSpans {
-    rows: Vec<RowRef>,
+pub(super) struct HeadSpans {
+    pub(super) rows: Vec<RowRef>,
     batches: Vec<Arc<Vec<u8>>>,
     resources: Vec<Arc<Resource<'static>>>,
     scopes: Vec<Arc<Scope<'static>>>,
     /// What is decoded of a row.
-    columns: SpanColumns,
+    pub(super) columns: SpanColumns,
 }
 
 impl HeadSpans {
@@ -529,7 +413,7 @@ impl HeadSpans {
         Ok((!spans.rows.is_empty()).then_some(spans))
     }
 
-    fn with_rows(view: &HeadView, rows: Vec<RowRef>) -> Self {
+    pub(super) fn with_rows(view: &HeadView, rows: Vec<RowRef>) -> Self {
         let tables = view.head.read();
         HeadSpans {
             rows,
@@ -550,7 +434,7 @@ impl HeadSpans {
     }
 
     /// A span and its encoded size.
-    fn span(&self, row: u32) -> Result<(StoredSpan<'_>, usize)> {
+    pub(super) fn span(&self, row: u32) -> Result<(StoredSpan<'_>, usize)> {
         self.decode(row).ok_or_else(bad_head)
     }
 

@@ -7,3 +7,4 @@ mod fixture;
 mod log_groups;
 mod make;
 mod states;
+mod traces;

@@ -150,12 +150,12 @@ fn a_cut_or_changed_page_is_no_panic() {
     let structure = part.file.read(&info.structure).expect("readable").expect("whole");
     let ids = part.file.read(&info.ids).expect("readable").expect("whole");
     for cut in 0..structure.len() {
-        assert!(TracePage::read(info, &structure[..cut], &ids).is_none());
+        assert!(TracePage::read(info, structure[..cut].to_vec(), &ids, 6).is_none());
         let mut changed = structure.clone();
         changed[cut] = changed[cut].wrapping_add(1 + random.below(255) as u8);
-        if let Some(page) = TracePage::read(info, &changed, &ids) {
+        if let Some(page) = TracePage::read(info, changed, &ids, 6) {
             for number in 0..300 {
-                let _ = (page.blocks_of(number), page.span(number, 0, || 3));
+                let _ = (page.blocks_of(number), page.span(number, 0, || 3), page.sum(number));
             }
         }
     }

@@ -12,10 +12,13 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bytes::{Reader, put_varint};
-use crate::columns::{ROWS_MAX, fixed, ints, put_fixed, put_ints, put_signed_ints, signed_ints};
+use crate::bytes::{Reader, put_bytes, put_varint};
+use crate::columns::{
+    ROWS_MAX, Strings, StringsWriter, fixed, ints, put_fixed, put_ints, put_signed_ints,
+    signed_ints,
+};
 use crate::error::Result;
-use crate::intern::Seeded;
+use crate::intern::{Interner, Seeded};
 use crate::model::{SpanId, StatusCode, TraceId};
 use crate::part::{BlockRef, PartWriter};
 
@@ -26,6 +29,9 @@ const PAGE_SPANS: usize = 4096;
 const INDEX_TRACES: usize = 4096;
 /// Up to here a parent is looked for among the spans of its trace one by one.
 const SEARCHED_MAX: usize = 64;
+
+/// The first version of the format whose pages sum traces up.
+const SUMS_SINCE: u8 = 6;
 
 /// What a parent id is made from: nothing, a span of the trace, or an id of its own.
 const PARENT_NONE: u64 = 0;
@@ -49,13 +55,15 @@ impl TraceNumbers {
     }
 }
 
-/// One span, as far as its trace is concerned.
+/// One span, as far as its trace is concerned. A merge has one for each span in memory.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     trace: u32,
     block: u32,
     span: SpanId,
     parent: SpanId,
+    /// Its service, by number, times two; odd if it failed.
+    service: u32,
 }
 
 /// What all spans of a trace in the part add up to.
@@ -65,6 +73,18 @@ struct Sum {
     start_ns: i64,
     end_ns: i64,
     errors: u64,
+    spans: u32,
+    root: Option<Root>,
+}
+
+/// The first span without a parent; of several that start at once that of the least id.
+#[derive(Clone, Copy, Debug)]
+struct Root {
+    start_ns: i64,
+    span: SpanId,
+    /// Which of the trace's spans it is, in the order of rows.
+    place: u32,
+    name: u32,
 }
 
 /// Collects the spans of traces while a part is written.
@@ -74,41 +94,55 @@ pub(crate) struct TracesWriter {
     /// In the order of rows.
     entries: Vec<Entry>,
     sums: Vec<Option<Sum>>,
+    services: Interner,
+    /// Of roots.
+    names: Interner,
 }
 
 /// What the trace table wants to know of a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Traced {
+pub(crate) struct Traced<'a> {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
     pub(crate) parent: SpanId,
     pub(crate) start_ns: i64,
     pub(crate) end_ns: i64,
     pub(crate) status: StatusCode,
+    pub(crate) service: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl TracesWriter {
     pub(crate) fn new(numbers: TraceNumbers) -> Self {
         let sums = vec![None; numbers.0.len()];
-        TracesWriter { numbers, entries: Vec::new(), sums }
+        let (services, names) = (Interner::default(), Interner::default());
+        TracesWriter { numbers, entries: Vec::new(), sums, services, names }
     }
 
     /// Notes a row of a block; returns the number of its trace.
-    pub(crate) fn push(&mut self, row: &Traced, block: u32) -> u32 {
+    pub(crate) fn push(&mut self, row: &Traced<'_>, block: u32) -> u32 {
         let next = self.numbers.0.len() as u32;
         // A trace that nobody announced comes last.
         let number = *self.numbers.0.entry(row.trace).or_insert(next);
         self.sums.resize(self.numbers.0.len(), None);
-        let error = u64::from(row.status == StatusCode::Error);
+        let error = row.status == StatusCode::Error;
         if let Some(sum) = self.sums.get_mut(number as usize) {
-            let begin =
-                Sum { id: row.trace, start_ns: row.start_ns, end_ns: row.end_ns, errors: 0 };
-            let sum = sum.get_or_insert(begin);
+            let sum = sum.get_or_insert_with(|| Sum::new(row.trace, row.start_ns, row.end_ns));
             sum.start_ns = sum.start_ns.min(row.start_ns);
             sum.end_ns = sum.end_ns.max(row.end_ns);
-            sum.errors += error;
+            sum.errors += u64::from(error);
+            let is_first = sum.root.is_none_or(|r| (row.start_ns, row.span) < (r.start_ns, r.span));
+            if row.parent == [0; 8] && is_first {
+                let (name, _) = self.names.insert(row.name.as_bytes());
+                let (start_ns, span, place) = (row.start_ns, row.span, sum.spans);
+                sum.root = Some(Root { start_ns, span, place, name });
+            }
+            sum.spans += 1;
         }
-        self.entries.push(Entry { trace: number, block, span: row.span, parent: row.parent });
+        let (service, _) = self.services.insert(row.service.as_bytes());
+        let service = service << 1 | u32::from(error);
+        let (span, parent) = (row.span, row.parent);
+        self.entries.push(Entry { trace: number, block, span, parent, service });
         number
     }
 
@@ -124,7 +158,9 @@ impl TracesWriter {
         for (number, sum) in (0u32..).zip(&self.sums) {
             let end = rest.partition_point(|entry| entry.trace == number);
             let (spans, later) = rest.split_at(end);
-            page.push(sum.as_ref(), spans);
+            let root = sum.as_ref().and_then(|sum| sum.root);
+            let name = root.and_then(|root| self.names.get(root.name)).unwrap_or(b"");
+            page.push(sum.as_ref(), spans, name);
             rest = later;
             if page.is_full() || number as usize + 1 == self.sums.len() {
                 let page = std::mem::take(&mut page);
@@ -138,7 +174,16 @@ impl TracesWriter {
         put_varint(footer, count);
         footer.extend_from_slice(&pages);
         let ids = self.sums.iter().zip(0u32..).filter_map(|(sum, n)| Some((sum.as_ref()?.id, n)));
-        write_index(ids.filter(|(id, _)| *id != [0; 16]), part, footer)
+        write_index(ids.filter(|(id, _)| *id != [0; 16]), part, footer)?;
+        put_varint(footer, self.services.len() as u64);
+        self.services.iter().for_each(|service| put_bytes(footer, service));
+        Ok(())
+    }
+}
+
+impl Sum {
+    fn new(id: TraceId, start_ns: i64, end_ns: i64) -> Self {
+        Sum { id, start_ns, end_ns, errors: 0, spans: 0, root: None }
     }
 }
 
@@ -154,6 +199,11 @@ struct PageWriter {
     parents: Vec<u64>,
     spans: Vec<SpanId>,
     foreign: Vec<SpanId>,
+    services: Vec<u64>,
+    roots: Vec<u64>,
+    /// After the first start.
+    root_starts: Vec<u64>,
+    root_names: StringsWriter,
 }
 
 impl PageWriter {
@@ -161,14 +211,19 @@ impl PageWriter {
         self.ids.len() >= PAGE_TRACES || self.spans.len() >= PAGE_SPANS
     }
 
-    fn push(&mut self, sum: Option<&Sum>, spans: &[Entry]) {
-        let none = Sum { id: [0; 16], start_ns: 0, end_ns: 0, errors: 0 };
+    fn push(&mut self, sum: Option<&Sum>, spans: &[Entry], root_name: &[u8]) {
+        let none = Sum::new([0; 16], 0, 0);
         let sum = sum.unwrap_or(&none);
         self.ids.push(sum.id);
         self.counts.push(spans.len() as u64);
         self.starts.push(sum.start_ns);
         self.durations.push(sum.end_ns.wrapping_sub(sum.start_ns));
         self.errors.push(sum.errors);
+        self.roots.push(sum.root.map_or(0, |root| u64::from(root.place) + 1));
+        let after = |root: Root| root.start_ns.wrapping_sub(sum.start_ns) as u64;
+        self.root_starts.push(sum.root.map_or(0, after));
+        self.root_names.push(root_name);
+        self.services.extend(spans.iter().map(|entry| u64::from(entry.service)));
         let mut last = None;
         let places = Places::of(spans);
         for entry in spans {
@@ -201,6 +256,10 @@ impl PageWriter {
         put_ints(&mut out, &self.first_blocks);
         put_ints(&mut out, &self.later_blocks);
         put_ints(&mut out, &self.parents);
+        put_ints(&mut out, &self.services);
+        put_ints(&mut out, &self.roots);
+        put_ints(&mut out, &self.root_starts);
+        self.root_names.finish(&mut out);
         let mut ids = Vec::with_capacity((self.ids.len() * 2 + self.spans.len()) * 8 + 16);
         put_fixed(&mut ids, &self.ids);
         put_fixed(&mut ids, &self.spans);
@@ -269,6 +328,8 @@ pub(crate) struct TraceTable {
     shift: u32,
     /// First hash of each block.
     index: Vec<(u64, BlockRef)>,
+    /// By number; `None` in versions that do not sum traces up.
+    services: Option<Vec<Box<str>>>,
 }
 
 /// What the footer says of a page.
@@ -288,7 +349,7 @@ impl PageInfo {
 }
 
 impl TraceTable {
-    pub(crate) fn read(r: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn read(r: &mut Reader<'_>, version: u8) -> Option<Self> {
         let mut pages = Vec::new();
         let mut next = 0u32;
         for _ in 0..r.count(23)? {
@@ -301,13 +362,26 @@ impl TraceTable {
         for _ in 0..r.count(12)? {
             index.push((r.varint()?, BlockRef::read(r)?));
         }
-        Some(TraceTable { pages, shift, index })
+        let mut services = None;
+        if version >= SUMS_SINCE {
+            let mut names = Vec::new();
+            for _ in 0..r.count(1)? {
+                names.push(r.str()?.into());
+            }
+            services = Some(names);
+        }
+        Some(TraceTable { pages, shift, index, services })
     }
 
     /// Every block of the pages and of the index.
     pub(crate) fn block_refs(&self) -> impl Iterator<Item = BlockRef> {
         let pages = self.pages.iter().flat_map(|page| [page.structure, page.ids]);
         pages.chain(self.index.iter().map(|(_, block)| *block))
+    }
+
+    /// Names of services by number, if traces are summed up.
+    pub(crate) fn services(&self) -> Option<&[Box<str>]> {
+        self.services.as_deref()
     }
 
     pub(crate) fn pages(&self) -> &[PageInfo] {
@@ -353,15 +427,45 @@ pub(crate) struct TracePage {
     blocks: Vec<u32>,
     spans: Vec<SpanId>,
     parents: Vec<SpanId>,
+    sums: Option<PageSums>,
+}
+
+/// What traces of a page add up to.
+#[derive(Debug)]
+struct PageSums {
+    durations: Vec<i64>,
+    /// Of each span, as [`Entry`] has it.
+    services: Vec<u64>,
+    roots: Vec<u64>,
+    root_starts: Vec<u64>,
+    root_names: Strings,
+    /// Where the names are.
+    structure: Vec<u8>,
+}
+
+/// What a part knows of a trace without looking at its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceSum<'a> {
+    pub(crate) start_ns: i64,
+    pub(crate) end_ns: i64,
+    /// Start, id, place of the service and name of the root.
+    pub(crate) root: Option<(i64, SpanId, u32, &'a str)>,
+    /// Of each span its id, its service by number, and whether it failed.
+    pub(crate) spans: Vec<(SpanId, u32, bool)>,
 }
 
 impl TracePage {
-    pub(crate) fn read(info: &PageInfo, structure: &[u8], raw: &[u8]) -> Option<Self> {
-        let r = &mut Reader::new(structure);
+    pub(crate) fn read(
+        info: &PageInfo,
+        structure: Vec<u8>,
+        raw: &[u8],
+        version: u8,
+    ) -> Option<Self> {
+        let r = &mut Reader::new(&structure);
         let traces = usize::try_from(r.varint()?).ok().filter(|&n| n <= ROWS_MAX)?;
         let counts = ints(r, traces)?;
         let starts = signed_ints(r, traces)?;
-        let (_durations, _errors) = (signed_ints(r, traces)?, ints(r, traces)?);
+        let (durations, _errors) = (signed_ints(r, traces)?, ints(r, traces)?);
         let total = counts.iter().try_fold(0u64, |sum, &n| sum.checked_add(n))?;
         let total = usize::try_from(total).ok().filter(|&n| n <= ROWS_MAX)?;
         let with_spans = counts.iter().filter(|&&n| n > 0).count();
@@ -371,6 +475,14 @@ impl TracePage {
         let mut first_blocks = ints(r, with_spans)?.into_iter();
         let mut later_blocks = ints(r, total - with_spans)?.into_iter();
         let codes = ints(r, total)?;
+        let sums = match version >= SUMS_SINCE {
+            false => None,
+            true => Some((ints(r, total)?, ints(r, traces)?, ints(r, traces)?)),
+        };
+        let root_names = match sums {
+            None => Strings::default(),
+            Some(_) => Strings::read(&structure, r, traces)?,
+        };
         let whole = r.is_empty();
         let r = &mut Reader::new(raw);
         let ids = fixed(r, traces)?;
@@ -397,15 +509,38 @@ impl TracePage {
             firsts.push(end as u32);
         }
         let whole = whole && r.is_empty() && foreign.next().is_none();
-        whole.then_some(TracePage {
-            first: info.first,
-            ids,
-            firsts,
-            starts,
-            blocks,
-            spans,
-            parents,
-        })
+        let sums = sums.map(|(services, roots, root_starts)| PageSums {
+            durations,
+            services,
+            roots,
+            root_starts,
+            root_names,
+            structure,
+        });
+        let first = info.first;
+        whole.then_some(TracePage { first, ids, firsts, starts, blocks, spans, parents, sums })
+    }
+
+    /// What the trace of a number adds up to; `None` if that is not known.
+    pub(crate) fn sum(&self, number: u64) -> Option<TraceSum<'_>> {
+        let sums = self.sums.as_ref()?;
+        let (at, range) = (self.place(number)?, self.spans_of(number)?);
+        let ids = self.spans.get(range.clone())?;
+        let services = sums.services.get(range)?;
+        let spans = ids.iter().zip(services);
+        let spans: Vec<_> =
+            spans.map(|(id, service)| (*id, (service >> 1) as u32, service & 1 == 1)).collect();
+        let start_ns = *self.starts.get(at)?;
+        let root = match sums.roots.get(at)?.checked_sub(1) {
+            None => None,
+            Some(place) => {
+                let (id, service, _) = *spans.get(usize::try_from(place).ok()?)?;
+                let start_ns = start_ns.wrapping_add(*sums.root_starts.get(at)? as i64);
+                Some((start_ns, id, service, sums.root_names.text(&sums.structure, at)))
+            }
+        };
+        let end_ns = start_ns.wrapping_add(*sums.durations.get(at)?);
+        Some(TraceSum { start_ns, end_ns, root, spans })
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -455,6 +590,10 @@ impl TracePage {
 
     /// Memory taken, in bytes.
     pub(crate) fn byte_len(&self) -> usize {
-        self.ids.len() * 28 + self.spans.len() * 20
+        let sums = self
+            .sums
+            .as_ref()
+            .map_or(0, |sums| sums.structure.len() + self.ids.len() * 36 + self.spans.len() * 8);
+        self.ids.len() * 28 + self.spans.len() * 20 + sums
     }
 }
