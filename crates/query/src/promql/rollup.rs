@@ -281,7 +281,7 @@ fn slide(
     let name = labels.metric_name().unwrap_or("");
     let plain_floats = roller.edge == Edge::Plain
         && samples.histograms.is_empty()
-        && samples.float_starts_ms.is_empty();
+        && !rate::overlaps(&samples.float_starts_ms, &samples.float_times_ms);
     if plain_floats && matches!(roller.function, Func::Rate | Func::Increase | Func::Delta) {
         return rate::of_floats(notes, roller, name, samples, refs, range_ms, column);
     }

@@ -35,7 +35,7 @@ pub(super) fn start_proves_reset(starts: &[i64], times: &[i64], i: usize) -> boo
 }
 
 /// A start time before the earlier sample that differs from that sample's own start.
-fn overlaps(starts: &[i64], times: &[i64]) -> bool {
+pub(super) fn overlaps(starts: &[i64], times: &[i64]) -> bool {
     (1..starts.len())
         .any(|i| starts[i] != 0 && starts[i] < times[i - 1] && starts[i] != starts[i - 1])
 }
@@ -234,8 +234,9 @@ impl Sampled {
     }
 }
 
-/// [`extrapolated`] for a series of nothing but floats without start times, which most
-/// are: resets are counted once, and a window without any needs only its two ends.
+/// [`extrapolated`] for a series of nothing but floats whose start times, if there are any,
+/// do not overlap, which most are: resets are counted once, and a window without any needs
+/// only its two ends.
 pub(super) fn of_floats(
     notes: &mut Notes,
     roller: &mut Roller,
@@ -247,37 +248,43 @@ pub(super) fn of_floats(
 ) {
     let (times, values) = (&samples.float_times_ms[..], &samples.floats[..]);
     let is_counter = roller.function != Func::Delta;
+    let starts = if is_counter { &samples.float_starts_ms[..] } else { &[] };
     let mut resets = std::mem::take(&mut roller.resets);
-    count_resets(values, &mut resets);
+    count_resets(values, starts, times, &mut resets);
     let range_s = if roller.function == Func::Rate { range_ms as f64 / 1e3 } else { 1.0 };
     let mut bounds = Bounds::default();
     let mut any = false;
     for (end_ms, out) in refs.times().zip(&mut column.floats) {
         let start_ms = end_ms - range_ms;
         bounds.slide(times, start_ms, end_ms);
-        if bounds.end - bounds.first < 2 {
-            any |= bounds.end > bounds.first;
+        let (first, count) = (bounds.first, bounds.end - bounds.first);
+        any |= count > 0;
+        let from_start = match count {
+            0 => continue,
+            _ => known_start(starts, times, first).filter(|start| *start > start_ms),
+        };
+        if count < 2 && from_start.is_none() {
             continue;
         }
-        let (first, last) = (bounds.first, bounds.end - 1);
+        let last = bounds.end - 1;
         let mut change = values[last] - values[first];
         if is_counter && resets[first] != resets[last] {
-            for pair in values[first..=last].windows(2) {
-                if pair[1] < pair[0] {
-                    change += pair[0];
+            for i in first + 1..=last {
+                if resets[i] != resets[i - 1] {
+                    change += values[i - 1];
                 }
             }
         }
-        let span = Sampled {
-            start_ms,
-            end_ms,
-            first_ms: times[first],
-            last_ms: times[last],
-            count: bounds.end - bounds.first,
+        if from_start.is_some() {
+            change += values[first];
+        }
+        let span =
+            Sampled { start_ms, end_ms, first_ms: times[first], last_ms: times[last], count };
+        let factor = match from_start {
+            Some(start_ms) => span.factor_from(start_ms),
+            None => span.factor(is_counter.then_some((change, values[first]))),
         };
-        let factor = span.factor(is_counter.then_some((change, values[first])));
         *out = change * (factor / range_s);
-        any = true;
     }
     roller.resets = resets;
     if any && is_counter {
@@ -285,12 +292,13 @@ pub(super) fn of_floats(
     }
 }
 
-fn count_resets(values: &[f64], resets: &mut Vec<u32>) {
+fn count_resets(values: &[f64], starts: &[i64], times: &[i64], resets: &mut Vec<u32>) {
     resets.clear();
     let mut count = 0u32;
     let mut before = f64::NEG_INFINITY;
-    resets.extend(values.iter().map(|value| {
-        count += u32::from(*value < before);
+    resets.extend(values.iter().enumerate().map(|(i, value)| {
+        let proven = i > 0 && !starts.is_empty() && start_proves_reset(starts, times, i);
+        count += u32::from(*value < before || proven);
         before = *value;
         count
     }));
@@ -464,4 +472,103 @@ fn count_steps(w: &Window<'_>, counts: impl Fn(Seen<'_>, Seen<'_>) -> bool) -> f
         before = now;
     }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ast::Edge;
+    use super::super::super::column::is_present;
+    use super::*;
+
+    /// Random numbers from a seed (SplitMix64).
+    fn random(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Counters that are reset now and then, with start times in every relation to them.
+    fn samples(state: &mut u64) -> Samples {
+        let mut samples = Samples::default();
+        let (mut time, mut value, mut start) = (1_000_000, 0.0, 0);
+        let with_starts = !random(state).is_multiple_of(4);
+        for _ in 0..random(state) % 80 {
+            let before = time;
+            time += [1_000, 1_000, 1_000, 37, 9_000][random(state) as usize % 5];
+            value += (random(state) % 100) as f64;
+            match random(state) % 12 {
+                0 => value = (random(state) % 7) as f64,
+                1 => start = before + 1,
+                2 => start = before,
+                3 => (start, value) = (before + 10, 3.0),
+                4 => start = 0,
+                5 => start = time,
+                _ => {}
+            }
+            samples.float_times_ms.push(time);
+            samples.floats.push(value);
+            if with_starts {
+                samples.float_starts_ms.push(start);
+            }
+        }
+        samples
+    }
+
+    #[test]
+    fn all_windows_of_a_series_are_as_each_by_itself() {
+        let (mut state, mut compared, mut with_starts) = (7, 0, 0);
+        for round in 0..3_000 {
+            let samples = samples(&mut state);
+            if overlaps(&samples.float_starts_ms, &samples.float_times_ms) {
+                continue;
+            }
+            let function = [Func::Rate, Func::Increase, Func::Delta][round % 3];
+            let mut roller = Roller {
+                function,
+                scalars: Arc::from([]),
+                at: 0,
+                first_at: 0,
+                edge: Edge::Plain,
+                lookback_ms: 300_000,
+                scratch: Vec::new(),
+                resets: Vec::new(),
+            };
+            let refs = Steps { start_ms: 999_000, step_ms: 700, count: 120 };
+            let range_ms = [500, 3_000, 20_000][round / 3 % 3];
+            let (mut notes, mut column) = (Notes::default(), Column::default());
+            column.reset(refs.count);
+            of_floats(&mut notes, &mut roller, "c_total", &samples, refs, range_ms, &mut column);
+            let mut bounds = Bounds::default();
+            for (i, end_ms) in refs.times().enumerate() {
+                let start_ms = end_ms - range_ms;
+                bounds.slide(&samples.float_times_ms, start_ms, end_ms);
+                let window = Window {
+                    name: "c_total",
+                    start_ms,
+                    end_ms,
+                    float_times: bounds.of(&samples.float_times_ms),
+                    float_starts: bounds.of(&samples.float_starts_ms),
+                    floats: bounds.of(&samples.floats),
+                    histogram_times: &[],
+                    histogram_starts: &[],
+                    histograms: &[],
+                };
+                let (counter, rate) = (function != Func::Delta, function == Func::Rate);
+                let expect = match extrapolated(&mut notes, &roller, &window, counter, rate) {
+                    Some(Cell::Float(value)) => value,
+                    _ => {
+                        assert!(!is_present(column.floats[i]), "{round} {i}");
+                        continue;
+                    }
+                };
+                let found = column.floats[i];
+                let near = (found - expect).abs() <= expect.abs() * 1e-12;
+                assert!(near || found == expect, "{round} {i}: {found} {expect} {samples:?}");
+                compared += 1;
+                with_starts += usize::from(counter && !samples.float_starts_ms.is_empty());
+            }
+        }
+        assert!(compared > 50_000 && with_starts > 10_000, "{compared} {with_starts}");
+    }
 }
