@@ -59,9 +59,13 @@ impl Sampler {
         self.node.decide(start)
     }
 
-    /// Whether all traces are sampled, whoever the parent is.
-    pub(crate) fn is_always_on(&self) -> bool {
-        matches!(self.node, Node::AlwaysOn)
+    /// Whether all traces that begin here are sampled.
+    pub(crate) fn samples_all_new(&self) -> bool {
+        match &self.node {
+            Node::AlwaysOn => true,
+            Node::ParentBased { root } => matches!(**root, Node::AlwaysOn),
+            _ => false,
+        }
     }
 
     /// Strategies that someone must ask for; see [`Remote`].

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "opentelemetry")]
 pub(crate) mod bridge;
+mod callsite;
 mod encode;
 mod ext;
 mod fields;
@@ -37,6 +38,7 @@ use crate::config::{KeepSettings, SpanLimits, TraceSettings};
 use crate::context::{Context, SpanContext};
 use crate::export::{Priority, Queue};
 use crate::sample::Sampler;
+use callsite::{Callsite, encode_origin};
 use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_value, bytes, fixed64};
 use fields::{Fields, Found, Limits};
 use local::{Buffers, Entered, Local, with_entered, with_stack};
@@ -59,7 +61,7 @@ pub(crate) struct Store {
     undecided: Slab<Trace>,
     budget: Budget,
     sampler: Arc<Sampler>,
-    always_on: bool,
+    samples_all_new: bool,
     keep: KeepSettings,
     limits: SpanLimits,
     span_events: bool,
@@ -91,7 +93,7 @@ impl Spans {
             // Each trace has at least one open span; the rest is what threads keep at hand.
             undecided: Slab::new(traces.keep.open_spans_max.saturating_mul(2)),
             budget: Budget::new(traces.keep.pending_bytes_max),
-            always_on: sampler.is_always_on(),
+            samples_all_new: sampler.samples_all_new(),
             sampler,
             keep: traces.keep.clone(),
             limits: traces.limits.clone(),
@@ -147,7 +149,11 @@ impl Spans {
     pub(crate) fn exit(&self, id: u64) {
         let left = with_entered(|entered| {
             // Mostly the last; guards may be dropped in any order.
-            let at = entered.iter().rposition(|e| e.id == id && e.store == self.address())?;
+            let is_this = |e: &Entered| e.id == id && e.store == self.address();
+            if entered.last().is_some_and(is_this) {
+                return entered.pop();
+            }
+            let at = entered.iter().rposition(is_this)?;
             Some(entered.remove(at))
         });
         // What it holds is dropped here, when the list is not borrowed.
@@ -179,10 +185,10 @@ impl Spans {
     /// One handle less. True if it was the last: the span has ended.
     pub(crate) fn drop_handle(&self, id: u64) -> bool {
         let Some(key) = Key::from_u64(id) else { return false };
-        let mut leaving = Leaving::default();
-        let (ended, leftover) = Local::with(&self.0, |local| {
+        Local::with(&self.0, |local| {
             let Local { spans, traces, credit, released, out, .. } = local;
             let work = &mut Workplace { traces, credit, released };
+            let mut leaving = Leaving::default();
             let mut ends = false;
             let found = self.0.open.with_last(key, spans, |open| {
                 open.handles = open.handles.saturating_sub(1);
@@ -200,16 +206,13 @@ impl Spans {
                 }
                 ends
             });
-            // What leaves is pushed when nothing is locked or borrowed.
-            let leftover = (!leaving.is_nothing())
-                .then(|| (std::mem::take(out), std::mem::take(work.released)));
-            (found.is_some() && ends, leftover)
-        });
-        if let Some((mut out, mut released)) = leftover {
-            self.0.push(&leaving, &mut out, &mut released);
-            Local::put_back_leftover(out, released);
-        }
-        ended
+            // What leaves is pushed when no place is locked.
+            if !leaving.is_nothing() {
+                self.0.push(&leaving, out, work.released);
+                out.clear();
+            }
+            found.is_some() && ends
+        })
     }
 
     /// More fields.
@@ -219,7 +222,7 @@ impl Spans {
         values.record(&mut fields);
         let found = fields.found;
         self.with_open(id, |open| {
-            open.attributes_dropped += found.dropped;
+            open.counts.attributes_dropped += found.dropped;
             open.merge_attributes(&buffers.body, self.0.limits.attributes);
             open.take_found(&found, &buffers.texts);
         });
@@ -276,24 +279,24 @@ impl Spans {
         if !self.0.span_events && !failed {
             return;
         }
-        let mut buffers = Local::buffers();
-        fixed64(&mut buffers.body, 1, now_ns);
-        let mut fields = self.0.fields(&mut buffers, EVENT_ATTRIBUTE);
-        fields.limits.attributes = self.0.limits.attributes_per_event;
-        event.record(&mut fields);
-        let found = fields.found;
-        let Buffers { body, texts } = &mut buffers;
-        finish_event(body, texts, &found, event.metadata());
-        self.with_open(id, |open| {
-            if self.0.span_events {
-                open.add_event(body, &self.0.limits);
-            }
-            if failed {
-                let text = if found.error.is_empty() { found.message } else { found.error };
-                open.fail(text.of(texts));
-            }
+        Local::with_fields(&self.0, |buffers, _| {
+            fixed64(&mut buffers.body, 1, now_ns);
+            let mut fields = self.0.fields(buffers, EVENT_ATTRIBUTE);
+            fields.limits.attributes = self.0.limits.attributes_per_event;
+            event.record(&mut fields);
+            let found = fields.found;
+            let Buffers { body, texts } = buffers;
+            finish_event(body, texts, &found, event.metadata());
+            self.with_open(id, |open| {
+                if self.0.span_events {
+                    open.add_event(body, &self.0.limits);
+                }
+                if failed {
+                    let text = if found.error.is_empty() { found.message } else { found.error };
+                    open.fail(text.of(texts));
+                }
+            });
         });
-        Local::put_back(buffers);
     }
 
     /// The span that an event belongs to.
@@ -462,15 +465,17 @@ fn finish_event(
     body: &mut Vec<u8>,
     texts: &[u8],
     found: &Found,
-    metadata: &tracing_core::Metadata<'_>,
+    metadata: &'static tracing_core::Metadata<'static>,
 ) {
     if found.message.is_empty() {
         bytes(body, 2, metadata.name().as_bytes());
     } else {
         bytes(body, 2, found.message.bytes(texts));
     }
-    attribute_str(body, EVENT_ATTRIBUTE, "level", metadata.level().as_str());
-    attribute_str(body, EVENT_ATTRIBUTE, "target", metadata.target());
+    match Callsite::of(metadata) {
+        Some(callsite) => body.extend_from_slice(&callsite.origin),
+        None => encode_origin(body, metadata),
+    }
     if found.dropped > 0 {
         body.push(encode::tag(4, 0));
         encode::varint(body, u64::from(found.dropped));

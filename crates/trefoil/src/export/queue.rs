@@ -143,10 +143,13 @@ impl Queue {
         for priority in [Priority::Error, Priority::Normal] {
             for shard in &self.shards {
                 let mut lanes = shard.lock();
+                let mut taken = Amount::default();
                 lanes.of(priority).take(&mut room, &mut |scope, message| {
-                    self.waiting.remove(1, message.len());
+                    taken = Amount { items: taken.items + 1, bytes: taken.bytes + message.len() };
                     item(scope, priority, message);
                 });
+                // Once, not for each: producers add to the same number meanwhile.
+                self.waiting.remove(taken.items, taken.bytes);
             }
         }
         before - room.0

@@ -141,7 +141,7 @@ fn a_sampler_that_does_not_follow_replaces_the_threshold() {
     assert_eq!(under(SamplerSettings::AlwaysOn, 0, state), (true, Some("ot=x:1,a=b".to_owned())));
     assert_eq!(under(SamplerSettings::AlwaysOff, 1, state), (false, Some("ot=x:1,a=b".to_owned())));
     assert_eq!(under(SamplerSettings::AlwaysOff, 1, "a=b"), (false, None));
-    assert!(Sampler::new(&SamplerSettings::AlwaysOn).is_always_on());
+    assert!(Sampler::new(&SamplerSettings::AlwaysOn).samples_all_new());
 }
 
 #[test]

@@ -188,7 +188,10 @@ impl Spans {
             found,
             heritage: parent.as_ref().and_then(Parent::heritage),
         };
-        let id = self.begin(parent, description, buffers);
+        let id = Local::with(&self.0, |local| {
+            self.begin(parent.as_ref(), description, &mut buffers, local.places())
+        });
+        Local::put_back(buffers);
         for event in builder.events.unwrap_or_default() {
             let attributes = values(&event.attributes);
             self.add_event_at(id, unix_ns(event.timestamp), &event.name, &attributes);

@@ -42,16 +42,36 @@ pub(super) fn varint(buf: &mut Vec<u8>, mut value: u64) {
     buf.push(value as u8);
 }
 
+/// Appends the parts one after the other: there is one question whether there is room.
+#[inline]
+#[allow(unsafe_code)]
+pub(super) fn put<const N: usize>(buf: &mut Vec<u8>, parts: [&[u8]; N]) {
+    let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    buf.reserve(length);
+    let start = buf.len();
+    // SAFETY: `reserve` made room for `length` bytes behind the first `start` (it panics if
+    // the sum was too large for one), the parts are that long together and are borrowed, so
+    // they do not lie in `buf`; all `length` bytes are written before they count as such.
+    unsafe {
+        let mut at = buf.as_mut_ptr().add(start);
+        for part in parts {
+            std::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len());
+            at = at.add(part.len());
+        }
+        buf.set_len(start + length);
+    }
+}
+
 /// Field `field`, below 16, with a text or bytes.
 #[inline]
 pub(super) fn bytes(buf: &mut Vec<u8>, field: u8, value: &[u8]) {
     if value.len() < 0x80 {
-        buf.extend_from_slice(&[tag(field, LENGTH), value.len() as u8]);
+        put(buf, [&[tag(field, LENGTH), value.len() as u8], value]);
     } else {
         buf.push(tag(field, LENGTH));
         varint(buf, value.len() as u64);
+        buf.extend_from_slice(value);
     }
-    buf.extend_from_slice(value);
 }
 
 /// Field `field`, below 16, with eight bytes.
@@ -62,21 +82,21 @@ pub(super) fn fixed64(buf: &mut Vec<u8>, field: u8, value: u64) {
     buf.extend_from_slice(&bytes);
 }
 
-/// Begins a `KeyValue` as field `field` whose `AnyValue` takes `value_len` bytes.
+/// A `KeyValue` as field `field` whose `AnyValue` consists of these bytes.
 #[inline]
-fn key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
-    let length = key.len() + value_len + 4;
+fn pair(buf: &mut Vec<u8>, field: u8, key: &str, value: &[u8]) {
+    let length = key.len() + value.len() + 4;
     if length < 0x80 {
         // So are all other lengths: one byte each, and nothing has to be found out.
-        buf.reserve(length + 2);
-        buf.extend_from_slice(&[tag(field, LENGTH), length as u8, tag(1, LENGTH), key.len() as u8]);
-        buf.extend_from_slice(key.as_bytes());
-        buf.extend_from_slice(&[tag(2, LENGTH), value_len as u8]);
+        let head = [tag(field, LENGTH), length as u8, tag(1, LENGTH), key.len() as u8];
+        put(buf, [&head, key.as_bytes(), &[tag(2, LENGTH), value.len() as u8], value]);
     } else {
-        long_key(buf, field, key, value_len);
+        long_key(buf, field, key, value.len());
+        buf.extend_from_slice(value);
     }
 }
 
+/// Begins a `KeyValue` as field `field` whose `AnyValue` takes `value_len` bytes.
 #[inline(never)]
 fn long_key(buf: &mut Vec<u8>, field: u8, key: &str, value_len: usize) {
     let length = 1 + varint_len(key.len()) + key.len() + 1 + varint_len(value_len) + value_len;
@@ -94,12 +114,9 @@ pub(crate) fn attribute_str(buf: &mut Vec<u8>, field: u8, name: &str, value: &st
     let (key_len, value_len) = (name.len(), value.len());
     let length = key_len + value_len + 6;
     if length < 0x80 {
-        buf.reserve(length + 2);
-        buf.extend_from_slice(&[tag(field, LENGTH), length as u8, tag(1, LENGTH), key_len as u8]);
-        buf.extend_from_slice(name.as_bytes());
-        let head = [tag(2, LENGTH), value_len as u8 + 2, tag(1, LENGTH), value_len as u8];
-        buf.extend_from_slice(&head);
-        buf.extend_from_slice(value.as_bytes());
+        let head = [tag(field, LENGTH), length as u8, tag(1, LENGTH), key_len as u8];
+        let middle = [tag(2, LENGTH), value_len as u8 + 2, tag(1, LENGTH), value_len as u8];
+        put(buf, [&head, name.as_bytes(), &middle, value.as_bytes()]);
     } else {
         long_key(buf, field, name, 1 + varint_len(value_len) + value_len);
         bytes(buf, 1, value.as_bytes());
@@ -118,25 +135,31 @@ pub(crate) fn text_body(buf: &mut Vec<u8>, length: usize, fill: impl FnOnce(&mut
 /// An attribute that is a boolean.
 #[inline]
 pub(crate) fn attribute_bool(buf: &mut Vec<u8>, field: u8, name: &str, value: bool) {
-    key(buf, field, name, 2);
-    buf.extend_from_slice(&[tag(2, 0), u8::from(value)]);
+    pair(buf, field, name, &[tag(2, 0), u8::from(value)]);
 }
 
 /// An attribute that is an integer.
 #[inline]
 pub(crate) fn attribute_int(buf: &mut Vec<u8>, field: u8, name: &str, value: i64) {
-    let value = value.cast_unsigned();
-    let length = (64 - (value | 1).leading_zeros()).div_ceil(7) as usize;
-    key(buf, field, name, 1 + length);
-    buf.push(tag(3, 0));
-    varint(buf, value);
+    let mut rest = value.cast_unsigned();
+    // The tag and at most ten bytes.
+    let mut encoded = [tag(3, 0); 11];
+    let mut length = 1;
+    while rest >= 0x80 {
+        encoded[length] = rest as u8 | 0x80;
+        rest >>= 7;
+        length += 1;
+    }
+    encoded[length] = rest as u8;
+    pair(buf, field, name, &encoded[..=length]);
 }
 
 /// An attribute that is a double.
 #[inline]
 pub(crate) fn attribute_double(buf: &mut Vec<u8>, field: u8, name: &str, value: f64) {
-    key(buf, field, name, 9);
-    fixed64(buf, 4, value.to_bits());
+    let mut encoded = [tag(4, 1); 9];
+    encoded[1..].copy_from_slice(&value.to_bits().to_le_bytes());
+    pair(buf, field, name, &encoded);
 }
 
 /// An attribute that is the text of `value`, of which `limit` bytes are kept. Returns where
@@ -163,7 +186,7 @@ pub(crate) fn attribute_text(
     }
     // The head is written behind the text and copied before it.
     let end = buf.len();
-    key(buf, field, name, 1 + varint_len(length) + length);
+    long_key(buf, field, name, 1 + varint_len(length) + length);
     buf.push(tag(1, LENGTH));
     varint(buf, length as u64);
     buf.copy_within(end.., start);
@@ -194,8 +217,7 @@ pub(crate) fn attribute_value(
         Value::Array(_) => {
             let mut w = Writer::new();
             value.write(&mut ValueWriter(&mut w));
-            key(buf, field, name, w.len());
-            buf.extend_from_slice(w.as_bytes());
+            pair(buf, field, name, w.as_bytes());
         }
     }
 }

@@ -143,13 +143,13 @@ impl Spans {
         let limit = self.0.limits.attributes;
         let untouched = self.with_open(id, |open| {
             // Only what was added since the beginning could have one of the keys.
-            let untouched = open.attributes == open.attributes_at_start;
+            let untouched = open.counts.attributes == open.counts.attributes_at_start;
             for (key, value) in attributes.iter().filter(|_| untouched) {
-                if open.attributes < limit {
-                    open.attributes += 1;
+                if open.counts.attributes < limit {
+                    open.counts.attributes += 1;
                     attribute_int(&mut open.body, SPAN_ATTRIBUTE, key, *value);
                 } else {
-                    open.attributes_dropped += 1;
+                    open.counts.attributes_dropped += 1;
                 }
             }
             untouched

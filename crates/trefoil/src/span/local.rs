@@ -155,9 +155,18 @@ pub(super) struct Local {
     pub(super) random: Random,
     /// What a decided trace held until it is pushed; else memory for the next one.
     pub(super) released: Held,
+    /// Where the fields of a beginning span or of an event are written.
+    fields: Buffers,
     /// Where an ending span is encoded.
     pub(super) out: Buffers,
     buffers: Vec<Buffers>,
+}
+
+/// What a thread has for spans that begin.
+pub(super) struct Places<'a> {
+    pub(super) spans: &'a mut Vec<u32>,
+    pub(super) traces: &'a mut Vec<u32>,
+    pub(super) random: &'a mut Random,
 }
 
 /// Memory that is written anew each time.
@@ -165,6 +174,15 @@ pub(super) struct Local {
 pub(super) struct Buffers {
     pub(super) body: Vec<u8>,
     pub(super) texts: Vec<u8>,
+}
+
+impl Buffers {
+    /// Makes room for what is written next.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        empty(&mut self.body);
+        empty(&mut self.texts);
+    }
 }
 
 /// Bytes that a buffer keeps for its next user.
@@ -182,13 +200,15 @@ impl Local {
             credit: 0,
             random: Random::new(),
             released: Held::new(),
+            fields: Buffers { body: Vec::new(), texts: Vec::new() },
             out: Buffers { body: Vec::new(), texts: Vec::new() },
             buffers: Vec::new(),
         }
     }
 
-    /// What this thread has for itself, on behalf of `store`. `work` must not call foreign
-    /// code. While the thread ends it gets something that is given back afterwards.
+    /// What this thread has for itself, on behalf of `store`. While the thread ends, and if
+    /// foreign code that `work` calls gets here again, `work` is given something that goes
+    /// back afterwards: right, but slow.
     #[inline]
     pub(super) fn with<R>(store: &Arc<Store>, work: impl FnOnce(&mut Local) -> R) -> R {
         let mut work = Some(work);
@@ -211,6 +231,26 @@ impl Local {
         }
     }
 
+    /// The same, with empty buffers for fields, whose values are foreign code.
+    #[inline]
+    pub(super) fn with_fields<R>(
+        store: &Arc<Store>,
+        work: impl FnOnce(&mut Buffers, Places<'_>) -> R,
+    ) -> R {
+        Local::with(store, |local| {
+            let Local { fields, spans, traces, random, .. } = local;
+            // Here, not afterwards: the last user may have panicked.
+            fields.clear();
+            work(fields, Places { spans, traces, random })
+        })
+    }
+
+    /// What a span needs to begin.
+    pub(super) fn places(&mut self) -> Places<'_> {
+        let Local { spans, traces, random, .. } = self;
+        Places { spans, traces, random }
+    }
+
     #[cold]
     fn change_owner(&mut self, store: &Arc<Store>) {
         self.give_back();
@@ -229,18 +269,6 @@ impl Local {
         self.credit = 0;
     }
 
-    /// Puts back what the end of a span needed, for the next one.
-    pub(super) fn put_back_leftover(mut out: Buffers, released: Held) {
-        empty(&mut out.body);
-        empty(&mut out.texts);
-        let _ = LOCAL.try_with(|local| {
-            if let Ok(mut local) = local.try_borrow_mut() {
-                local.out = out;
-                local.released = released;
-            }
-        });
-    }
-
     /// Takes a pair of empty buffers.
     #[inline]
     pub(super) fn buffers() -> Buffers {
@@ -255,8 +283,7 @@ impl Local {
     #[inline]
     pub(super) fn put_back_own(&mut self, buffers: &mut Buffers) {
         if self.buffers.len() < BUFFERS_MAX {
-            empty(&mut buffers.body);
-            empty(&mut buffers.texts);
+            buffers.clear();
             self.buffers.push(std::mem::take(buffers));
         }
     }

@@ -7,7 +7,8 @@ use tracing_core::Metadata;
 use trefoil_wire::otlp::{AnyValue, KeyValue};
 use trefoil_wire::protobuf::{Decode, Reader};
 
-use super::encode::{SPAN_ATTRIBUTE, attribute_int, attribute_str, bytes, fixed64, tag, varint};
+use super::callsite::{Callsite, encode_location};
+use super::encode::{SPAN_ATTRIBUTE, bytes, put, tag, varint};
 use super::fields::Found;
 use super::local::{Current, Fate, Heritage, KEPT_BYTES_MAX, empty};
 use crate::config::SpanLimits;
@@ -61,6 +62,19 @@ pub(super) struct Open {
     pub(super) status: u8,
     /// Whether the status was set as such, not found among fields and events.
     pub(super) status_set: bool,
+    pub(super) counts: Counts,
+    /// Attributes, events and links as fields of OTLP's `Span`.
+    pub(super) body: Vec<u8>,
+    /// Replaces the name, unless it is empty.
+    other_name: String,
+    /// Goes with the status.
+    description: String,
+    pub(super) heritage: Option<Arc<Heritage>>,
+}
+
+/// How much a span has, and how much beyond its limits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
     pub(super) attributes: u32,
     /// Those it began with.
     pub(super) attributes_at_start: u32,
@@ -69,13 +83,6 @@ pub(super) struct Open {
     pub(super) events_dropped: u32,
     pub(super) links: u32,
     pub(super) links_dropped: u32,
-    /// Attributes, events and links as fields of OTLP's `Span`.
-    pub(super) body: Vec<u8>,
-    /// Replaces the name, unless it is empty.
-    other_name: String,
-    /// Goes with the status.
-    description: String,
-    pub(super) heritage: Option<Arc<Heritage>>,
 }
 
 impl Open {
@@ -156,10 +163,10 @@ impl Open {
             added = rest;
             if let Some(old) = self.find(attribute_key(attribute)) {
                 self.body.drain(old);
-            } else if self.attributes < limit {
-                self.attributes += 1;
+            } else if self.counts.attributes < limit {
+                self.counts.attributes += 1;
             } else {
-                self.attributes_dropped += 1;
+                self.counts.attributes_dropped += 1;
                 continue;
             }
             self.body.extend_from_slice(attribute);
@@ -181,21 +188,21 @@ impl Open {
 
     /// Adds an event, which is the content of OTLP's message.
     pub(super) fn add_event(&mut self, event: &[u8], limits: &SpanLimits) {
-        if self.events < limits.events {
-            self.events += 1;
+        if self.counts.events < limits.events {
+            self.counts.events += 1;
             bytes(&mut self.body, EVENT, event);
         } else {
-            self.events_dropped += 1;
+            self.counts.events_dropped += 1;
         }
     }
 
     /// Adds a link, which is the content of OTLP's message.
     pub(super) fn add_link(&mut self, link: &[u8], limits: &SpanLimits) {
-        if self.links < limits.links {
-            self.links += 1;
+        if self.counts.links < limits.links {
+            self.counts.links += 1;
             bytes(&mut self.body, LINK, link);
         } else {
-            self.links_dropped += 1;
+            self.counts.links_dropped += 1;
         }
     }
 
@@ -207,28 +214,39 @@ impl Open {
     /// Appends it as OTLP's `Span`, without what the verdict on its trace adds: flags,
     /// `tracestate` and why it leaves.
     pub(super) fn encode(&self, out: &mut Vec<u8>, end_ns: u64, code_location: bool) {
-        let name = self.name();
-        out.reserve(self.body.len() + name.len() + 192);
-        let mut head = [0; 28];
-        head[0] = tag(1, 2);
-        head[1] = 16;
-        head[2..18].copy_from_slice(&self.trace_id.to_be_bytes());
-        head[18] = tag(2, 2);
-        head[19] = 8;
-        head[20..28].copy_from_slice(&self.span_id.to_be_bytes());
-        out.extend_from_slice(&head);
-        if self.parent_id != 0 {
-            bytes(out, 4, &self.parent_id.to_be_bytes());
+        let mut ids = [0; 28];
+        ids[0] = tag(1, 2);
+        ids[1] = 16;
+        ids[2..18].copy_from_slice(&self.trace_id.to_be_bytes());
+        ids[18] = tag(2, 2);
+        ids[19] = 8;
+        ids[20..].copy_from_slice(&self.span_id.to_be_bytes());
+        let mut parent = [0; 10];
+        parent[0] = tag(4, 2);
+        parent[1] = 8;
+        parent[2..].copy_from_slice(&self.parent_id.to_be_bytes());
+        let parent = if self.parent_id == 0 { &[] } else { &parent[..] };
+        let mut times = [0; 20];
+        times[0] = tag(6, 0);
+        times[1] = self.kind;
+        times[2] = tag(7, 1);
+        times[3..11].copy_from_slice(&self.start_ns.to_le_bytes());
+        times[11] = tag(8, 1);
+        times[12..].copy_from_slice(&end_ns.to_le_bytes());
+        let name = self.name().as_bytes();
+        if name.len() < 0x80 {
+            let name_head = [tag(5, 2), name.len() as u8];
+            put(out, [&ids, parent, &name_head, name, &times, &self.body]);
+        } else {
+            put(out, [&ids, parent]);
+            bytes(out, 5, name);
+            put(out, [&times, &self.body]);
         }
-        bytes(out, 5, name.as_bytes());
-        out.extend_from_slice(&[tag(6, 0), self.kind]);
-        fixed64(out, 7, self.start_ns);
-        fixed64(out, 8, end_ns);
-        out.extend_from_slice(&self.body);
-        if code_location && let Some(metadata) = self.metadata {
-            encode_location(out, metadata);
+        if code_location {
+            self.encode_location(out);
         }
-        let dropped = [self.attributes_dropped, self.events_dropped, self.links_dropped];
+        let dropped =
+            [self.counts.attributes_dropped, self.counts.events_dropped, self.counts.links_dropped];
         for (field, count) in [10, 12, 14].into_iter().zip(dropped) {
             if count > 0 {
                 out.push(tag(field, 0));
@@ -237,6 +255,14 @@ impl Open {
         }
         if self.status != UNSET {
             encode_status(out, self.status, &self.description);
+        }
+    }
+
+    fn encode_location(&self, out: &mut Vec<u8>) {
+        let Some(metadata) = self.metadata else { return };
+        match Callsite::of(metadata) {
+            Some(callsite) => out.extend_from_slice(&callsite.location),
+            None => encode_location(out, metadata),
         }
     }
 
@@ -262,16 +288,6 @@ fn replace(text: &mut String, by: &str) {
     }
     text.clear();
     text.push_str(by);
-}
-
-/// Semantic conventions, `code.*`.
-fn encode_location(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
-    if let Some(file) = metadata.file() {
-        attribute_str(out, SPAN_ATTRIBUTE, "code.file.path", file);
-    }
-    if let Some(line) = metadata.line() {
-        attribute_int(out, SPAN_ATTRIBUTE, "code.line.number", i64::from(line));
-    }
 }
 
 fn encode_status(out: &mut Vec<u8>, status: u8, description: &str) {

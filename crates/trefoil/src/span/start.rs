@@ -9,15 +9,15 @@ use trefoil_wire::otlp::AnyValue;
 
 use super::encode::{SPAN_ATTRIBUTE, attribute_str};
 use super::fields::Found;
-use super::local::{Buffers, Fate, Heritage, Local, with_entered};
-use super::open::{Open, UNSET, attributes};
+use super::local::{Buffers, Fate, Heritage, Local, Places, with_entered};
+use super::open::{Counts, Open, UNSET, attributes};
 use super::slab::Key;
 use super::undecided::Undecided;
 use super::{Spans, Store, UNRECORDED};
 use crate::account::Dropped;
 use crate::clock;
 use crate::context::{Context, SpanContext, TraceFlags, TraceState};
-use crate::id::{SpanId, TraceId};
+use crate::id::{Random, SpanId, TraceId};
 use crate::sample::{Decision, Start};
 
 /// Whose child a span becomes.
@@ -65,69 +65,59 @@ struct Settled {
 impl Spans {
     /// Begins a span of `tracing`.
     pub(crate) fn new_span(&self, attributes: &Attributes<'_>) -> u64 {
-        let mut buffers = Local::buffers();
-        let mut fields = self.0.fields(&mut buffers, SPAN_ATTRIBUTE);
-        attributes.record(&mut fields);
-        let found = fields.found;
-        let parent = if let Some(parent) = attributes.parent() {
+        let mut parent = if let Some(parent) = attributes.parent() {
             self.parent_at(parent.into_u64())
         } else if attributes.is_root() {
             Context::with_attached(parent_of).flatten()
         } else {
             self.contextual_parent()
         };
-        let heritage = match &parent {
-            Some(parent) => parent.heritage.clone(),
+        let heritage = match &mut parent {
+            Some(parent) => parent.heritage.take(),
             None => attached_baggage(),
         };
         let metadata = attributes.metadata();
-        let description = Description {
-            metadata: Some(metadata),
-            scope: metadata.target(),
-            name: metadata.name(),
-            kind: INTERNAL,
-            start_ns: clock::now_ns(),
-            found,
-            heritage,
-        };
-        self.begin(parent, description, buffers)
+        Local::with_fields(&self.0, |buffers, places| {
+            let mut fields = self.0.fields(buffers, SPAN_ATTRIBUTE);
+            attributes.record(&mut fields);
+            let description = Description {
+                found: fields.found,
+                metadata: Some(metadata),
+                scope: metadata.target(),
+                name: metadata.name(),
+                kind: INTERNAL,
+                start_ns: clock::now_ns(),
+                heritage,
+            };
+            self.begin(parent.as_ref(), description, buffers, places)
+        })
     }
 
-    /// Begins a span whose attributes are written already.
+    /// Begins a span whose attributes are written already. In `buffers` it leaves what the
+    /// place held before.
+    #[inline]
     pub(super) fn begin(
         &self,
-        parent: Option<Parent>,
+        parent: Option<&Parent>,
         mut new: Description,
-        mut buffers: Buffers,
+        buffers: &mut Buffers,
+        places: Places<'_>,
     ) -> u64 {
         let store = &*self.0;
         if let Some(heritage) = &new.heritage {
             store.write_baggage(heritage, &mut buffers.body, &mut new.found);
         }
-        let in_panic = std::thread::panicking();
-        let key = Local::with(&self.0, |local| {
-            let span_id = local.random.span_id(new.start_ns);
-            let settled = store.settle(parent.as_ref(), &new, &buffers, local);
-            let key = store.open.take(&mut local.spans, |open| {
-                fill(open, parent.as_ref(), &new, &settled, &mut buffers);
-                open.span_id = u64::from_be_bytes(span_id.0);
-                open.in_panic = in_panic;
-            });
-            local.put_back_own(&mut buffers);
-            if key.is_none()
-                && let Some(trace) = settled.fate.undecided()
-            {
-                store.leave_trace(trace, &mut local.traces);
-            }
-            key
+        let Places { spans, traces, random } = places;
+        let span_id = random.span_id(new.start_ns);
+        let settled = store.settle(parent, &new, buffers, random, traces);
+        let fate = settled.fate;
+        let key = store.open.take(spans, |open| {
+            open.span_id = u64::from_be_bytes(span_id.0);
+            fill(open, parent, &new, settled, buffers);
         });
         match key {
             Some(key) => key.get(),
-            None => {
-                store.account.produced(1);
-                store.account.dropped(Dropped::Evicted, 1);
-                UNRECORDED
-            }
+            None => store.no_room(fate, traces),
         }
     }
 
@@ -158,9 +148,10 @@ impl Spans {
                 };
                 let mut buffers = Buffers::default();
                 std::mem::swap(&mut buffers.body, &mut open.body);
-                let settled = store.settle(parent.as_ref(), &new, &buffers, local);
+                let Places { traces, random, .. } = local.places();
+                let settled = store.settle(parent.as_ref(), &new, &buffers, random, traces);
                 std::mem::swap(&mut buffers.body, &mut open.body);
-                take_over(open, parent.as_ref(), &settled);
+                take_over(open, parent.as_ref(), settled);
             });
         });
     }
@@ -243,11 +234,12 @@ fn heritage(state: TraceState, baggage: crate::context::Baggage) -> Option<Arc<H
     some.then(|| Arc::new(Heritage { state, baggage }))
 }
 
+#[inline]
 fn fill(
     open: &mut Open,
     parent: Option<&Parent>,
     new: &Description,
-    settled: &Settled,
+    settled: Settled,
     buffers: &mut Buffers,
 ) {
     open.handles = 1;
@@ -257,24 +249,27 @@ fn fill(
     open.scope = new.scope;
     open.name = new.name;
     open.kind = new.kind;
+    open.in_panic = std::thread::panicking();
     (open.end_ns, open.shadow, open.closed, open.bridged) = (0, 0, false, false);
     open.status = UNSET;
     open.status_set = false;
     open.fixed = false;
-    open.attributes = new.found.attributes;
-    open.attributes_at_start = new.found.attributes;
-    open.attributes_dropped = new.found.dropped;
-    (open.events, open.events_dropped) = (0, 0);
-    (open.links, open.links_dropped) = (0, 0);
+    open.counts = Counts {
+        attributes: new.found.attributes,
+        attributes_at_start: new.found.attributes,
+        attributes_dropped: new.found.dropped,
+        ..Counts::default()
+    };
     std::mem::swap(&mut open.body, &mut buffers.body);
     open.take_found(&new.found, &buffers.texts);
 }
 
-fn take_over(open: &mut Open, parent: Option<&Parent>, settled: &Settled) {
+#[inline]
+fn take_over(open: &mut Open, parent: Option<&Parent>, settled: Settled) {
     open.trace_id = u128::from_be_bytes(settled.trace_id.0);
     open.flags = settled.flags;
     open.fate = settled.fate;
-    open.heritage.clone_from(&settled.heritage);
+    open.heritage = settled.heritage;
     open.local_root = settled.local_root;
     open.parent_id = parent.map_or(0, |parent| u64::from_be_bytes(parent.span_id.0));
     open.parent_key = parent.map_or(0, |parent| parent.key);
@@ -282,13 +277,26 @@ fn take_over(open: &mut Open, parent: Option<&Parent>, settled: &Settled) {
 }
 
 impl Store {
+    /// The span is not recorded.
+    #[cold]
+    fn no_room(&self, fate: Fate, traces: &mut Vec<u32>) -> u64 {
+        if let Some(trace) = fate.undecided() {
+            self.leave_trace(trace, traces);
+        }
+        self.account.produced(1);
+        self.account.dropped(Dropped::Evicted, 1);
+        UNRECORDED
+    }
+
     /// Takes over what was decided about the parent's trace, or decides.
+    #[inline]
     fn settle(
         &self,
         parent: Option<&Parent>,
         new: &Description,
         buffers: &Buffers,
-        local: &mut Local,
+        random: &mut Random,
+        traces: &mut Vec<u32>,
     ) -> Settled {
         if let Some(parent) = parent {
             let lives = match parent.fate.undecided() {
@@ -307,17 +315,29 @@ impl Store {
         }
         let (trace_id, random) = match parent {
             Some(parent) => (parent.trace_id, parent.flags.0 & TraceFlags::RANDOM.0),
-            None => (local.random.trace_id(new.start_ns), TraceFlags::RANDOM.0),
+            None => (random.trace_id(new.start_ns), TraceFlags::RANDOM.0),
         };
-        if self.always_on && parent.is_none() {
+        if self.samples_all_new && parent.is_none() {
             let flags = TraceFlags(random | TraceFlags::SAMPLED.0);
             let heritage = new.heritage.clone();
             return Settled { trace_id, flags, fate: Fate::DIRECT, heritage, local_root: true };
         }
+        self.settle_anew(parent, (trace_id, random), new, buffers, traces)
+    }
+
+    /// Asks the sampler.
+    fn settle_anew(
+        &self,
+        parent: Option<&Parent>,
+        (trace_id, random): (TraceId, u8),
+        new: &Description,
+        buffers: &Buffers,
+        traces: &mut Vec<u32>,
+    ) -> Settled {
         let decision = self.decide(parent, trace_id, new, buffers);
         let sampled = if decision.sampled { TraceFlags::SAMPLED.0 } else { 0 };
         let heritage = inherited(new.heritage.as_ref(), decision.state.as_ref());
-        let fate = self.fate(&decision, heritage.as_deref(), new.start_ns, &mut local.traces);
+        let fate = self.fate(&decision, heritage.as_deref(), new.start_ns, traces);
         Settled { trace_id, flags: TraceFlags(random | sampled), fate, heritage, local_root: true }
     }
 
@@ -332,7 +352,7 @@ impl Store {
             trace_id: parent.trace_id,
             span_id: parent.span_id,
             flags: parent.flags,
-            state: parent.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default(),
+            state: new.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default(),
             remote: parent.remote,
         });
         let name = match new.found.name.of(&buffers.texts) {
