@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::part::logs::{LogAttributes, LogBlock, LogBodies, LogIds};
 use crate::part::metrics::SeriesBlock;
-use crate::part::spans::{SpanAttributes, SpanBlock, SpanDetails, TracePage};
+use crate::part::spans::{IndexBlock, SpanAttributes, SpanBlock, SpanDetails, TracePage};
 
 /// A block of a part: the part's id and the block's place in the file.
 pub(crate) type Key = (u64, u64);
@@ -23,6 +23,7 @@ pub(crate) enum Cached {
     SpanAttributes(Arc<SpanAttributes>),
     SpanDetails(Arc<SpanDetails>),
     TracePage(Arc<TracePage>),
+    TraceIndex(Arc<IndexBlock>),
 }
 
 impl Cached {
@@ -38,6 +39,7 @@ impl Cached {
             Cached::SpanAttributes(attributes) => attributes.byte_len(),
             Cached::SpanDetails(details) => details.byte_len(),
             Cached::TracePage(page) => page.byte_len(),
+            Cached::TraceIndex(index) => index.byte_len(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use sieve::Sought;
 use sieve::{LANE_BYTES, SieveWriter};
 pub use thinned::ThinnedSpans;
 use thinned::{Thinned, ThinnedWriter, each_count};
-pub(crate) use traces::{PageInfo, TraceNumbers, TracePage, TraceTable};
+pub(crate) use traces::{IndexBlock, PageInfo, TraceNumbers, TracePage, TraceTable};
 use traces::{Traced, TracesWriter};
 pub(crate) use whole::WholeSpans;
 
@@ -381,6 +381,11 @@ impl SpansPart {
     pub(crate) fn read_page(&self, info: &PageInfo) -> Result<Option<Arc<TracePage>>> {
         let Some(ids) = self.file.read(&info.ids)? else { return Ok(None) };
         self.decode(&info.structure, |bytes| TracePage::read(info, bytes, &ids, self.file.version))
+    }
+
+    /// Reads a block of the index by trace.
+    pub(crate) fn read_index(&self, block: &BlockRef) -> Result<Option<Arc<IndexBlock>>> {
+        self.decode(block, |bytes| IndexBlock::read(&bytes))
     }
 
     /// Reads all pieces of a block; `None` if one is damaged.

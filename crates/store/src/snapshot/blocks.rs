@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::part::logs::{LogBlock, LogBlockInfo, LogRows, LogsPart};
 use crate::part::metrics::{MetricsPart, SeriesBlock};
 use crate::part::spans::{
-    PageInfo, SpanAttributes, SpanBlock, SpanBlockInfo, SpanDetails, SpansPart, TracePage,
+    IndexBlock, PageInfo, SpanAttributes, SpanBlock, SpanBlockInfo, SpanDetails, SpansPart,
+    TracePage,
 };
 use crate::part::{BlockRef, PartFile};
 use crate::tally::Tally;
@@ -202,6 +203,17 @@ impl Snapshot {
         let found =
             cached!(self, &part.file, details, SpanDetails, part.read_details(details, info.rows)?);
         count(found, details.raw_len(), tally)
+    }
+
+    /// A block of the index by trace.
+    pub(super) fn trace_index(
+        &self,
+        part: &SpansPart,
+        block: &BlockRef,
+        tally: &Tally,
+    ) -> Result<Option<Arc<IndexBlock>>> {
+        let found = cached!(self, &part.file, block, TraceIndex, part.read_index(block)?);
+        count(found, block.raw_len(), tally)
     }
 
     /// A page of traces.

@@ -96,11 +96,8 @@ fn each_page(
 ) -> Result<()> {
     let Traces::Table(table) = &part.traces else { return Ok(()) };
     for (_, index) in table.index_blocks(trace) {
-        let Some(index) = snapshot.bytes(&part.file, index, tally)? else { continue };
-        let numbers = table
-            .numbers(&index, trace)
-            .ok_or_else(|| part.file.corrupt("its trace index is malformed"))?;
-        for number in numbers {
+        let Some(index) = snapshot.trace_index(part, index, tally)? else { continue };
+        for number in table.numbers(&index, trace) {
             let Some(page) = Pages::new(snapshot, tally).page(part, number)? else { continue };
             // The index knows hashes only.
             if page.id(number) == Some(trace) {

@@ -16,9 +16,12 @@ pub(super) struct Leaf<'a> {
     function: &'a MetricsFunction,
     grid: Grid,
     limits: &'a Limits<'a>,
-    groups: HashMap<Vec<u8>, Group>,
+    groups: Vec<Group>,
+    places: HashMap<Vec<u8>, usize>,
     /// Reused for every span.
     key: Vec<u8>,
+    /// Key and place of the group last used: spans of one service and name come together.
+    last: Option<(Vec<u8>, usize)>,
     exemplars_left: usize,
 }
 
@@ -51,8 +54,10 @@ impl<'a> Leaf<'a> {
             function,
             grid,
             limits,
-            groups: HashMap::new(),
+            groups: Vec::new(),
+            places: HashMap::new(),
             key: Vec::new(),
+            last: None,
             exemplars_left: exemplars,
         }
     }
@@ -151,7 +156,14 @@ impl<'a> Leaf<'a> {
         for field in &self.function.by {
             eval::field_value(field, view).single().write_key(&mut self.key);
         }
-        if !self.groups.contains_key(&self.key) {
+        if let Some((key, place)) = &self.last
+            && *key == self.key
+        {
+            return Ok(&mut self.groups[*place]);
+        }
+        let known = self.places.get(&self.key).copied();
+        let place = known.unwrap_or(self.groups.len());
+        if known.is_none() {
             self.check_size()?;
             let by =
                 self.function.by.iter().map(|f| eval::field_value(f, view).single().into_owned());
@@ -160,9 +172,11 @@ impl<'a> Leaf<'a> {
                 cells: Cells::new(self.function.op, self.grid.count),
                 exemplars: BTreeMap::new(),
             };
-            self.groups.insert(self.key.clone(), group);
+            self.groups.push(group);
+            self.places.insert(self.key.clone(), place);
         }
-        self.groups.get_mut(&self.key).ok_or_else(|| Error::execution("a group vanished"))
+        self.last = Some((self.key.clone(), place));
+        Ok(&mut self.groups[place])
     }
 
     fn check_size(&self) -> Result<()> {
@@ -185,11 +199,10 @@ impl<'a> Leaf<'a> {
             && matches!(function.op, MetricsOp::Rate | MetricsOp::Count)
         {
             let cells = Cells::new(function.op, self.grid.count);
-            self.groups
-                .insert(Vec::new(), Group { by: Vec::new(), cells, exemplars: BTreeMap::new() });
+            self.groups.push(Group { by: Vec::new(), cells, exemplars: BTreeMap::new() });
         }
         let step_s = self.grid.step_ns as f64 / 1e9;
-        self.groups.into_values().flat_map(|group| group.series(function, step_s)).collect()
+        self.groups.into_iter().flat_map(|group| group.series(function, step_s)).collect()
     }
 }
 

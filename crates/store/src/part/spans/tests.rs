@@ -123,8 +123,8 @@ fn spans_come_back_bit_for_bit_and_by_trace() {
 fn find(part: &SpansPart, table: &TraceTable, trace: TraceId) -> Vec<(u32, u64)> {
     let mut found = Vec::new();
     for (_, block) in table.index_blocks(trace) {
-        let index = part.file.read(block).expect("readable").expect("whole");
-        for number in table.numbers(&index, trace).expect("well-formed") {
+        let index = part.read_index(block).expect("readable").expect("whole");
+        for number in table.numbers(&index, trace) {
             let page = part.read_page(table.page_of(number).expect("a page"));
             let page = page.expect("readable").expect("whole");
             if page.id(number) == Some(trace) {

@@ -402,16 +402,33 @@ impl TraceTable {
         self.index.get(before.saturating_sub(1)..after).unwrap_or(&[])
     }
 
-    /// The numbers that a block of the index has for a trace; `None` if it is malformed.
-    pub(crate) fn numbers(&self, block: &[u8], trace: TraceId) -> Option<Vec<u64>> {
+    /// The numbers that a block of the index has for a trace.
+    pub(crate) fn numbers(&self, block: &IndexBlock, trace: TraceId) -> Vec<u64> {
         let hash = xxh3_64(&trace) >> self.shift;
+        let from = block.hashes.partition_point(|&h| h < hash);
+        let to = block.hashes.partition_point(|&h| h <= hash);
+        block.numbers.get(from..to).map(<[u64]>::to_vec).unwrap_or_default()
+    }
+}
+
+/// A decoded block of the index.
+#[derive(Debug)]
+pub(crate) struct IndexBlock {
+    hashes: Vec<u64>,
+    numbers: Vec<u64>,
+}
+
+impl IndexBlock {
+    pub(crate) fn read(block: &[u8]) -> Option<Self> {
         let mut r = Reader::new(block);
         let count = usize::try_from(r.varint()?).ok()?;
-        let hashes = ints(&mut r, count)?;
-        let numbers = ints(&mut r, count)?;
-        let from = hashes.partition_point(|&h| h < hash);
-        let to = hashes.partition_point(|&h| h <= hash);
-        numbers.get(from..to).map(<[u64]>::to_vec)
+        let (hashes, numbers) = (ints(&mut r, count)?, ints(&mut r, count)?);
+        r.is_empty().then_some(IndexBlock { hashes, numbers })
+    }
+
+    /// Memory taken, in bytes.
+    pub(crate) fn byte_len(&self) -> usize {
+        (self.hashes.len() + self.numbers.len()) * 8
     }
 }
 
