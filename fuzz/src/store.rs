@@ -4,14 +4,15 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use trefoil_store::model::{
     Attribute, Event, Exemplar, Histogram, Link, LogRecord, Metadata, MetricKind, Resource, Sample,
     SampleValue, Scope, Span, Value,
 };
 use trefoil_store::{
-    Batch, Error, Labels, LogScan, MatchOp, Matcher, Order, Retention, Samples, Settings,
-    SpanFilter, SpanScan, Store, Tally, TimeRange,
+    Batch, Compare, Error, Field, KeptTraces, Labels, LogScan, MatchOp, Matcher, Order, Retention,
+    Samples, Settings, SpanColumns, SpanFilter, SpanScan, Store, Tally, TimeRange,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -68,6 +69,19 @@ pub fn settings() -> Settings {
         ..Settings::default()
     }
 }
+
+/// The same with traces that stay for longer than others.
+#[must_use]
+pub fn thinning() -> Settings {
+    let day = Duration::from_secs(86_400);
+    let settings = settings();
+    let retention = Retention { traces: Some(day), ..settings.retention };
+    let kept_traces = Some(KeptTraces { kept: day * 100_000, slow_ns: u64::MAX });
+    Settings { retention, kept_traces, ..settings }
+}
+
+/// Long after everything that is written here.
+pub const NOW_NS: i64 = 1_800_000_000_000_000_000;
 
 /// Rows of every kind.
 #[must_use]
@@ -139,7 +153,7 @@ pub fn batch() -> Batch {
 pub fn exercise(dir: &Path) {
     let Some(store) = open(dir) else { return };
     ask(&store);
-    let kept = store.flush().and_then(|()| store.maintain(1_800_000_000_000_000_000));
+    let kept = store.flush().and_then(|()| store.maintain(NOW_NS));
     if let Err(error) = kept {
         assert!(!error.to_string().is_empty());
         return;
@@ -186,8 +200,19 @@ fn ask(store: &Store) {
         let scan = SpanScan { range, filter: &SpanFilter::All, order };
         let _ = snapshot.spans(&scan, &tally, &mut |_| ControlFlow::Continue(()));
     }
+    let tagged = SpanFilter::And(vec![
+        SpanFilter::Field(Field::Any("n".to_owned()), Compare::Equal(Value::Int(1))),
+        SpanFilter::Mentions("k".to_owned(), "v".to_owned()),
+    ]);
+    let scan = SpanScan { range, filter: &tagged, order: Order::Any };
+    let _ = snapshot.spans(&scan, &tally, &mut |_| ControlFlow::Continue(()));
+    let _ = snapshot.thinned_spans(range, &tally, &mut |counted| {
+        assert!(counted.durations_ns.0 <= counted.durations_ns.1);
+    });
     for id in 1..=11 {
         let _ = snapshot.trace([id; 16], &tally);
+        let _ = snapshot.trace_overview([id; 16], &tally);
+        let _ = snapshot.trace_spans([id; 16], &tagged, SpanColumns::ALL, &tally);
         let _ = snapshot.trace_logs([id; 16], &tally);
     }
 }

@@ -241,9 +241,10 @@ pub(crate) struct LabelsWriter {
 }
 
 impl LabelsWriter {
-    pub(crate) fn push(&mut self, name: &str, value: &str) {
-        put_str(&mut self.bytes, name);
-        put_str(&mut self.bytes, value);
+    /// Takes texts as bytes that were found to be UTF-8 before.
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        put_bytes(&mut self.bytes, name);
+        put_bytes(&mut self.bytes, value);
     }
 
     pub(crate) fn finish(self) -> Labels {
@@ -252,13 +253,17 @@ impl LabelsWriter {
 }
 
 fn put_str(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, text.as_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, text: &[u8]) {
     let mut len = text.len();
     while len >= 0x80 {
         out.push((len & 0x7f) as u8 | 0x80);
         len >>= 7;
     }
     out.push(len as u8);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 fn take_str<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {

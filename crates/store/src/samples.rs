@@ -36,6 +36,26 @@ impl<'a> Gather<'a> {
         self.out.floats.push(value);
     }
 
+    /// Many at once, in the order of their times; there may be no start times.
+    pub(crate) fn floats(&mut self, times_ms: &[i64], starts_ms: &[i64], values: &[f64]) {
+        let (Some(&first), Some(&last)) = (times_ms.first(), times_ms.last()) else { return };
+        self.sorted &= self.last_ms.is_none_or(|before| before < first);
+        self.sorted &= times_ms.windows(2).all(|pair| pair[0] < pair[1]);
+        self.last_ms = Some(last);
+        self.count(times_ms.len() as u32, false);
+        let out = &mut *self.out;
+        let says_starts = starts_ms.iter().any(|&start| start != 0);
+        if says_starts || !out.float_starts_ms.is_empty() {
+            out.float_starts_ms.resize(out.floats.len(), 0);
+            match says_starts {
+                true => out.float_starts_ms.extend_from_slice(starts_ms),
+                false => out.float_starts_ms.resize(out.floats.len() + values.len(), 0),
+            }
+        }
+        out.float_times_ms.extend_from_slice(times_ms);
+        out.floats.extend_from_slice(values);
+    }
+
     pub(crate) fn histogram(&mut self, time_ms: i64, start_ms: i64, value: &Arc<Histogram>) {
         self.arrived(time_ms, true);
         push_start(&mut self.out.histogram_starts_ms, self.out.histograms.len(), start_ms);
@@ -46,9 +66,13 @@ impl<'a> Gather<'a> {
     fn arrived(&mut self, time_ms: i64, histogram: bool) {
         self.sorted &= self.last_ms.is_none_or(|last| last < time_ms);
         self.last_ms = Some(time_ms);
+        self.count(1, histogram);
+    }
+
+    fn count(&mut self, more: u32, histogram: bool) {
         match self.runs.last_mut() {
-            Some((kind, count)) if *kind == histogram => *count += 1,
-            _ => self.runs.push((histogram, 1)),
+            Some((kind, count)) if *kind == histogram => *count += more,
+            _ => self.runs.push((histogram, more)),
         }
     }
 
@@ -109,6 +133,38 @@ fn sort(out: &mut Samples, runs: &[(bool, u32)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_at_once_are_as_one_by_one() {
+        let chunks: [(&[i64], &[i64], &[f64]); 6] = [
+            (&[10, 20], &[], &[1.0, 2.0]),
+            (&[], &[], &[]),
+            (&[20, 30], &[5, 0], &[3.0, 4.0]),
+            (&[40], &[0], &[5.0]),
+            (&[15, 50], &[], &[6.0, 7.0]),
+            (&[60, 70], &[9, 9], &[8.0, 9.0]),
+        ];
+        for first in 0..chunks.len() {
+            for end in first..=chunks.len() {
+                let (mut many, mut single) = (Samples::default(), Samples::default());
+                let mut gather = Gather::new(&mut many);
+                for (times, starts, values) in &chunks[first..end] {
+                    gather.floats(times, starts, values);
+                }
+                gather.finish();
+                let mut gather = Gather::new(&mut single);
+                for (times, starts, values) in &chunks[first..end] {
+                    for (i, time) in times.iter().enumerate() {
+                        gather.float(*time, starts.get(i).copied().unwrap_or(0), values[i]);
+                    }
+                }
+                gather.finish();
+                assert_eq!(many.float_times_ms, single.float_times_ms, "{first}..{end}");
+                assert_eq!(many.float_starts_ms, single.float_starts_ms, "{first}..{end}");
+                assert_eq!(many.floats, single.floats, "{first}..{end}");
+            }
+        }
+    }
 
     #[test]
     fn later_wins_over_both_kinds_and_starts_stay_with_their_sample() {

@@ -137,11 +137,12 @@ impl<'a> Leaf<'a> {
         let group = self.group(view)?;
         match &mut group.cells {
             Cells::Means(cells) => {
-                cells[interval].0 += all;
-                cells[interval].1 += thinned.count;
+                let (sum, spans) = cells[interval];
+                cells[interval] = (sum + all, spans.saturating_add(thinned.count));
             }
             Cells::Buckets(cells) => {
-                *cells[interval].entry(one.to_bits()).or_default() += thinned.count;
+                let spans = cells[interval].entry(one.to_bits()).or_default();
+                *spans = spans.saturating_add(thinned.count);
             }
             cells => {
                 let value = if matches!(op, MetricsOp::Min | MetricsOp::Max) { one } else { all };

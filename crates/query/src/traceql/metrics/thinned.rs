@@ -76,13 +76,13 @@ impl Run<'_> {
                 Some(false) => {}
                 Some(true) if known => {
                     if interval(first_ns) != interval(last_ns) {
-                        lacking.shifted += thinned.count;
+                        lacking.shifted = lacking.shifted.saturating_add(thinned.count);
                     }
                     if result.is_ok() {
                         result = leaf.observe_thinned(low, thinned, at);
                     }
                 }
-                _ => lacking.spans += thinned.count,
+                _ => lacking.spans = lacking.spans.saturating_add(thinned.count),
             }
         })?;
         lacking.uncounted |= !counted;
@@ -94,7 +94,7 @@ impl Run<'_> {
         let mut lacking = self.lacking.borrow_mut();
         let range = self.grid.time_range();
         let counted = self.snapshot.thinned_spans(range, self.limits.tally, &mut |thinned| {
-            lacking.spans += thinned.count;
+            lacking.spans = lacking.spans.saturating_add(thinned.count);
         })?;
         lacking.uncounted |= !counted;
         Ok(())

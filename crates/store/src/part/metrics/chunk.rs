@@ -272,6 +272,17 @@ pub(crate) fn decode_chunk(
     match kind {
         KIND_FLOATS => {
             let values = values(&mut r, count)?;
+            // What is written is sorted; what is not comes out one by one.
+            if times.is_sorted() {
+                let from = times.partition_point(|time| time < range_ms.start());
+                let to = times.partition_point(|time| time <= range_ms.end()).max(from);
+                out.floats(
+                    &times[from..to],
+                    starts.get(from..to).unwrap_or(&[]),
+                    &values[from..to],
+                );
+                return Some(count);
+            }
             for (i, (&time, value)) in times.iter().zip(values).enumerate() {
                 if range_ms.contains(&time) {
                     out.float(time, start(i), value);

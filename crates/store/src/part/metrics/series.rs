@@ -124,7 +124,8 @@ impl SeriesBlock {
         let count = r.count(1)?;
         let mut symbols = Vec::with_capacity(count);
         for _ in 0..count {
-            let len = r.bytes()?.len();
+            // Checked here, once for all labels that are made of it.
+            let len = r.str()?.len();
             symbols.push(((bytes.len() - r.remaining() - len) as u32, len as u32));
         }
         let pair_firsts = firsts(&ints(r, series)?)?;
@@ -157,9 +158,12 @@ impl SeriesBlock {
     }
 
     fn symbol(&self, symbol: u32) -> &str {
-        let Some(&(at, len)) = self.symbols.get(symbol as usize) else { return "" };
-        let bytes = self.bytes.get(at as usize..at as usize + len as usize);
-        bytes.and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+        std::str::from_utf8(self.symbol_bytes(symbol)).unwrap_or("")
+    }
+
+    fn symbol_bytes(&self, symbol: u32) -> &[u8] {
+        let Some(&(at, len)) = self.symbols.get(symbol as usize) else { return b"" };
+        self.bytes.get(at as usize..at as usize + len as usize).unwrap_or(b"")
     }
 
     fn pairs_of(&self, series: usize) -> &[(u32, u32)] {
@@ -170,7 +174,7 @@ impl SeriesBlock {
     pub(crate) fn labels(&self, series: usize) -> Labels {
         let mut writer = LabelsWriter::default();
         for &(name, value) in self.pairs_of(series) {
-            writer.push(self.symbol(name), self.symbol(value));
+            writer.push(self.symbol_bytes(name), self.symbol_bytes(value));
         }
         writer.finish()
     }
