@@ -5,6 +5,7 @@
 mod child;
 mod clients;
 mod count;
+mod features;
 mod install;
 mod rust;
 mod ui;
@@ -51,6 +52,12 @@ const STEPS: &[Step] = &[
         run: rust::fuzz_targets,
         again: "cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --bins",
     },
+    Step {
+        name: "bench of the crate",
+        part: "rust",
+        run: rust::bench,
+        again: "cargo clippy --manifest-path bench/sdk/Cargo.toml",
+    },
     Step { name: "Rust tests", part: "rust", run: rust::tests, again: "cargo test --workspace" },
     Step { name: "house rules", part: "tidy", run: rust::tidy, again: "cargo xtask tidy" },
     Step {
@@ -68,16 +75,33 @@ const STEPS: &[Step] = &[
     Step { name: "UI types", part: "ui", run: ui::types, again: "cargo xtask test ui" },
     Step { name: "UI unit tests", part: "ui", run: ui::unit_tests, again: "cargo xtask test ui" },
     Step { name: "browser test", part: "ui", run: ui::browser, again: "cargo xtask test ui" },
+    Step {
+        name: "features alone",
+        part: ON_DEMAND,
+        run: features::alone,
+        again: "cargo xtask test features",
+    },
+    Step {
+        name: "https without tls",
+        part: ON_DEMAND,
+        run: features::https_without_tls,
+        again: "cargo xtask test features",
+    },
 ];
+
+/// A part that takes minutes and changes seldom: for whoever touches the crate's manifest.
+const ON_DEMAND: &str = "features";
 
 /// `cargo xtask test [PART]`
 pub(crate) fn run(arguments: &[String]) -> super::Outcome {
     let part = arguments.first().map(String::as_str);
-    let chosen: Vec<&Step> =
-        STEPS.iter().filter(|step| part.is_none_or(|part| part == step.part)).collect();
+    let chosen: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| part.map_or(step.part != ON_DEMAND, |p| p == step.part))
+        .collect();
     if chosen.is_empty() || arguments.len() > 1 {
         return Err(format!(
-            "what is `{}`? The parts are: rust clients ui tidy",
+            "what is `{}`? The parts are: rust clients ui tidy features",
             arguments.join(" ")
         ));
     }

@@ -89,9 +89,10 @@ fn receiver(kind: &str) -> String {
         "refused" => drop(listener),
         "black-hole" => std::mem::forget(listener),
         _ => {
+            let delay = if kind == "slow" { SLOW } else { Duration::ZERO };
             std::thread::spawn(move || {
                 for connection in listener.incoming().flatten() {
-                    std::thread::spawn(move || answer(connection));
+                    std::thread::spawn(move || answer(connection, delay));
                 }
             });
         }
@@ -99,8 +100,11 @@ fn receiver(kind: &str) -> String {
     endpoint
 }
 
+/// How long a slow receiver takes: less than any exporter waits, more than any can afford.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// Takes requests with a length and answers 200.
-fn answer(mut connection: TcpStream) {
+fn answer(mut connection: TcpStream, delay: Duration) {
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = connection.read(&mut buffer) {
@@ -118,6 +122,7 @@ fn answer(mut connection: TcpStream) {
                 break;
             }
             bytes.drain(..whole);
+            std::thread::sleep(delay);
             let response = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
             if connection.write_all(response.as_bytes()).is_err() {
                 return;

@@ -789,6 +789,23 @@ impl Builder {
             Ok(())
         })
     }
+
+    /// Whether SIGTERM, as Kubernetes and systemd stop a service, and SIGINT send what waits,
+    /// within [`Builder::shutdown_timeout`], before they end the process; they do not unless
+    /// set. Only of [`Builder::install`], and only on Unix.
+    ///
+    /// It is for programs that leave the end to the system. A service that drains its requests
+    /// first has a handler of its own, returns from `main`, and the guard sends what waits: it
+    /// does not need this, and with it nothing changes, since a handler that there is, or comes
+    /// later, is in charge alone. The time that the system grants (30 s in Kubernetes) has to
+    /// hold both. A second signal ends the process at once.
+    #[must_use]
+    pub fn flush_on_signals(self, flush: bool) -> Builder {
+        self.set("flush_on_signals", move |d, s| {
+            d.flush_on_signals.set(flush, s);
+            Ok(())
+        })
+    }
 }
 
 /// Adds a rule to those that the sampler has, inside of what honours the caller.

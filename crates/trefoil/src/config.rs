@@ -14,6 +14,7 @@ mod file;
 mod finish;
 mod parse;
 mod prefix;
+mod proxy;
 mod sampler;
 mod settings;
 mod source;
@@ -124,6 +125,7 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved {
     apply_changes(&mut draft, inputs.changes, &Source::of(Layer::Builder), &mut warnings);
 
     let settings = finish::settings(&mut draft, &mut warnings);
+    proxy::warn(&settings, inputs.variables, &mut warnings);
     let config = Config::new(&draft, &settings);
     Resolved { settings, config, warnings: warnings.into_iter().collect() }
 }

@@ -3,6 +3,8 @@
 mod ending;
 mod parts;
 mod report;
+#[cfg(unix)]
+mod signal;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::account::{Counts, Signal};
 use crate::builder::Builder;
-use crate::config::{Config, Told};
+use crate::config::Config;
 use crate::metric::{Registry, Serving};
 
 pub(crate) use parts::Parts;
@@ -94,12 +96,8 @@ impl std::ops::Deref for Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         let parts = &self.handle.parts;
-        if parts.has_ended() {
-            return;
-        }
-        let report = parts.shutdown(parts.settings.shutdown_timeout);
-        if report.lost() > 0 && parts.settings.told == Told::All {
-            say(&report.to_string());
+        if !parts.has_ended() {
+            parts.shutdown_and_tell();
         }
     }
 }
@@ -232,6 +230,12 @@ pub(crate) fn install(builder: &Builder) -> Result<Telemetry, InitError> {
         }
         if telemetry.parts.settings.panic_hook {
             ending::watch(&telemetry.parts);
+        }
+        #[cfg(unix)]
+        if telemetry.parts.settings.flush_on_signals
+            && let Err(why) = signal::watch(&telemetry.parts)
+        {
+            say(&why);
         }
     }
     Ok(telemetry)

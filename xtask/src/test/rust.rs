@@ -24,6 +24,14 @@ pub(super) fn fuzz_targets() -> Verdict {
     child::check(command.args(["--bins", "--", "-D", "warnings"]))
 }
 
+/// The crate's bench beside its rivals compiles, a workspace of its own as well.
+pub(super) fn bench() -> Verdict {
+    let mut command = workspace::cargo();
+    command.args(["clippy", "--manifest-path", "bench/sdk/Cargo.toml"]);
+    command.arg("--target-dir").arg(workspace::target());
+    child::check(command.args(["--", "-D", "warnings"]))
+}
+
 pub(super) fn tests() -> Verdict {
     child::count(workspace::cargo().args(["test", "--workspace", "--no-fail-fast"]))
 }

@@ -63,6 +63,7 @@ pub(crate) struct Draft {
     pub(crate) spool: Given<Option<SpoolSettings>>,
     pub(crate) status_line: Given<bool>,
     pub(crate) panic_hook: Given<bool>,
+    pub(crate) flush_on_signals: Given<bool>,
 }
 
 /// What each signal has.
@@ -198,6 +199,7 @@ impl Draft {
             spool: Given::default(None),
             status_line: Given::default(true),
             panic_hook: Given::default(true),
+            flush_on_signals: Given::default(false),
         }
     }
 

@@ -33,6 +33,7 @@ pub(super) fn settings(draft: &mut Draft, warnings: &mut BTreeSet<String>) -> Se
         spool: draft.spool.value.clone(),
         told: told(draft),
         panic_hook: draft.panic_hook.value,
+        flush_on_signals: draft.flush_on_signals.value,
     }
 }
 

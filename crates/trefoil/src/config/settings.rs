@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) told: Told,
     /// Whether a panic becomes a log record that leaves before the process ends.
     pub(crate) panic_hook: bool,
+    /// Whether signals that end the process wait until telemetry has left.
+    pub(crate) flush_on_signals: bool,
 }
 
 /// What standard error is told of wrong settings and of receivers that cannot be reached.

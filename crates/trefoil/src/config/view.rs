@@ -77,6 +77,7 @@ impl Config {
         });
         self.given("status_line", &draft.status_line, bool::to_string);
         self.given("panic_hook", &draft.panic_hook, bool::to_string);
+        self.given("flush_on_signals", &draft.flush_on_signals, bool::to_string);
     }
 
     fn traces(&mut self, draft: &Draft, settings: &Settings) {

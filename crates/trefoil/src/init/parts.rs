@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) started_ns: u64,
     pub(crate) vitals: Arc<Vitals>,
     accounts: [Arc<Account>; 3],
+    /// A child that forked has memory like ours, but no thread of ours: see [`Parts::is_child`].
+    process: u32,
     stopped: AtomicBool,
     /// What the first shutdown came to; later ones have nothing to add.
     report: Mutex<Option<Report>>,
@@ -99,6 +101,7 @@ impl Parts {
             started_ns: clock::now_ns(),
             vitals: Arc::default(),
             accounts,
+            process: std::process::id(),
             stopped: AtomicBool::new(false),
             report: Mutex::new(None),
             _instance: instance,
@@ -147,23 +150,38 @@ impl Parts {
         self.stopped.load(Ordering::Relaxed)
     }
 
+    /// Whether this is a child of the process that telemetry was started in, by `fork` without
+    /// `exec`. It has nothing to send: what waits here is the parent's to send.
+    ///
+    /// TRAP: the parent's threads are not there, and what one of them had locked stays locked.
+    fn is_child(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     pub(super) fn flush(&self, deadline: Duration) -> Report {
         let begin = Instant::now();
+        if self.is_child() {
+            return self.report(begin, &[], false);
+        }
         self.flush_console(begin, deadline);
         let left = match &self.running {
             Some(running) => running.exporting.flush(deadline.saturating_sub(begin.elapsed())),
             None => Left::default(),
         };
-        self.report(begin, left)
+        self.report(begin, &self.exporters(), left == Left::default())
     }
 
     pub(super) fn shutdown(&self, deadline: Duration) -> Report {
+        let begin = Instant::now();
+        if self.is_child() {
+            self.stopped.store(true, Ordering::Relaxed);
+            return self.report(begin, &[], false);
+        }
         // A second caller waits for the first and hears the same.
         let mut known = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(report) = &*known {
             return report.clone();
         }
-        let begin = Instant::now();
         self.stopped.store(true, Ordering::Relaxed);
         self.flush_console(begin, deadline);
         let mut left = Left::default();
@@ -175,9 +193,17 @@ impl Parts {
             let serving = serving.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(serving);
         }
-        let report = self.report(begin, left);
+        let report = self.report(begin, &self.exporters(), left == Left::default());
         *known = Some(report.clone());
         report
+    }
+
+    /// The same at the end of the process, where nobody reads the report.
+    pub(super) fn shutdown_and_tell(&self) {
+        let report = self.shutdown(self.settings.shutdown_timeout);
+        if report.lost() > 0 && self.settings.told == Told::All && !self.is_child() {
+            super::say(&report.to_string());
+        }
     }
 
     /// Before the exporters, since what repeated lines come to is a record, too. A stuck pipe
@@ -186,8 +212,7 @@ impl Parts {
         self.logs.flush(clock::now_ns(), begin + deadline / 4);
     }
 
-    fn report(&self, begin: Instant, left: Left) -> Report {
-        let status = self.exporters();
+    fn report(&self, begin: Instant, status: &[ExporterStatus], complete: bool) -> Report {
         let signal = |signal| {
             let of_signal = status.iter().filter(|status| status.signal == signal);
             let in_trouble = of_signal.filter(|s| s.failing || s.counts.dropped_total() > 0);
@@ -203,7 +228,7 @@ impl Parts {
             metrics: signal(Signal::Metrics),
             logs: signal(Signal::Logs),
             elapsed: begin.elapsed(),
-            complete: left == Left::default(),
+            complete,
         }
     }
 }

@@ -72,13 +72,13 @@ impl<S: Store> Family<S> {
     #[cold]
     fn add(&self, hash: u64, labels: &impl Labels, all: bool) -> (&Arc<Series<S>>, bool) {
         let mut reserved = false;
-        let make = || {
+        let mut make = || {
             let one_more = |len: usize| (len < self.limits.series_max()).then_some(len + 1);
             self.len.fetch_update(Relaxed, Relaxed, one_more).ok()?;
             reserved = true;
             Some(self.new_series(labels.store(all), hash))
         };
-        let found = self.table.get_or_add(hash, |stored| labels.matches(stored, all), make);
+        let found = self.table.get_or_add(hash, &|stored| labels.matches(stored, all), &mut make);
         match found {
             Some((series, added)) => {
                 if reserved && !added {

@@ -143,35 +143,40 @@ impl Registry {
         kind: Kind,
         settings: impl FnOnce(&Definition) -> S::Settings,
     ) -> Arc<Family<S>> {
-        let make = || {
-            let settings = settings(definition);
-            let definition = Arc::new(definition.clone());
-            Arc::new(Family::<S>::new(definition, kind, settings, Arc::clone(&self.limits)))
-        };
+        let settings = settings(definition);
+        let definition = Arc::new(definition.clone());
+        let new = Arc::new(Family::<S>::new(definition, kind, settings, Arc::clone(&self.limits)));
+        // Compiled for each kind of instrument and labels, so the work is done elsewhere.
+        let first: Arc<dyn Any + Send + Sync> = self.first(Arc::clone(&new) as _);
+        first.downcast().unwrap_or(new)
+    }
+
+    /// The family that was registered first under this name, from now on perhaps this one. If
+    /// the first one is of another kind, `new` itself, which nobody collects.
+    fn first(&self, new: Arc<dyn Collect>) -> Arc<dyn Collect> {
+        let definition = Arc::clone(new.definition());
         let mut families = self.families();
         let key = (definition.scope.name.clone(), definition.name.clone());
         let Some(&place) = families.places.get(&key) else {
-            let family = make();
             let place = families.list.len();
-            families.list.push(Arc::clone(&family) as Arc<dyn Collect>);
+            families.list.push(Arc::clone(&new));
             families.places.insert(key, place);
-            return family;
+            return new;
         };
-        let first = &families.list[place];
-        let same = first.kind() == kind && first.definition().unit == definition.unit;
-        let any: Arc<dyn Any + Send + Sync> = Arc::clone(first) as _;
-        match any.downcast::<Family<S>>() {
-            Ok(family) if same => family,
-            _ => {
-                let first_definition = Arc::clone(first.definition());
-                if !families.conflicts.contains(&definition.name) {
-                    families.conflicts.push(definition.name.clone());
-                    drop(families);
-                    warn_of_conflict(&first_definition, definition, kind);
-                }
-                make()
-            }
+        let first = Arc::clone(&families.list[place]);
+        // TRAP: asked of the trait object itself, the type is that of all families.
+        let (one, other): (&dyn Any, &dyn Any) = (&*first, &*new);
+        let same_type = one.type_id() == other.type_id();
+        let same_unit = first.definition().unit == definition.unit;
+        if same_type && same_unit && first.kind() == new.kind() {
+            return first;
         }
+        if !families.conflicts.contains(&definition.name) {
+            families.conflicts.push(definition.name.clone());
+            drop(families);
+            warn_of_conflict(first.definition(), &definition, new.kind());
+        }
+        new
     }
 
     /// What all metrics say now, ordered by scope and name. Metrics without series are left

@@ -133,6 +133,8 @@ struct Scrape {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// After a fork the child has no such thread, and would wait for it for ever.
+    process: u32,
 }
 
 impl Scrape {
@@ -166,13 +168,17 @@ impl Scrape {
         };
         let thread = std::thread::Builder::new().name("trefoil-metrics".to_owned()).spawn(work);
         let thread = thread.map_err(wrong)?;
-        Ok(Scrape { address, stop: Some(stop), thread: Some(thread) })
+        let process = std::process::id();
+        Ok(Scrape { address, stop: Some(stop), thread: Some(thread), process })
     }
 }
 
 /// Stops it; requests in flight are cut off.
 impl Drop for Scrape {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the panic hook.

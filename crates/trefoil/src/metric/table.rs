@@ -50,17 +50,18 @@ impl<S: Store> Table<S> {
     pub(super) fn get_or_add(
         &self,
         hash: u64,
-        matches: impl Fn(&Stored) -> bool,
-        make: impl FnOnce() -> Option<Series<S>>,
+        // Not generic: it is rare, and would be compiled for all labels that there are.
+        matches: &dyn Fn(&Stored) -> bool,
+        make: &mut dyn FnMut() -> Option<Series<S>>,
     ) -> Option<(&Arc<Series<S>>, bool)> {
         let mut made = None;
-        let mut make = Some(make);
+        let mut is_made = false;
         for (i, segment) in self.segments.iter().enumerate() {
             let slots = segment
                 .get_or_init(|| (0..FIRST_SLOTS << (3 * i)).map(|_| OnceLock::new()).collect());
             for slot in way(slots, hash) {
                 if slot.get().is_none() {
-                    if let Some(make) = make.take() {
+                    if !std::mem::replace(&mut is_made, true) {
                         made = Some(Arc::new(make()?));
                     }
                     if let Some(series) = made.take() {
@@ -115,11 +116,11 @@ mod tests {
                             let hash = i % 3;
                             let label = Value::Int(i as i64);
                             let matches = |stored: &Stored| stored[0].1 == label;
-                            let make = || {
+                            let mut make = || {
                                 let labels = Box::new([("i".into(), label.clone())]);
                                 Some(Series::new(labels, hash, &(), false))
                             };
-                            match table.get_or_add(hash, matches, make) {
+                            match table.get_or_add(hash, &matches, &mut make) {
                                 Some((_, new)) => added += u64::from(new),
                                 None => break,
                             }

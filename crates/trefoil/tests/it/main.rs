@@ -18,6 +18,8 @@ mod m4;
 mod metric;
 #[allow(clippy::unwrap_used)]
 mod sampling;
+#[cfg(unix)]
+mod signals;
 #[allow(clippy::unwrap_used)]
 mod sql;
 mod start;

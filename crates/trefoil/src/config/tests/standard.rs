@@ -459,3 +459,25 @@ fn propagators() {
         );
     }
 }
+
+#[test]
+fn h6_a_proxy_that_is_not_used_is_told() {
+    let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT=";
+    for (variables, warning) in [
+        ("https://o11y.example.org;HTTPS_PROXY=http://p:3128", Some("HTTPS_PROXY is set")),
+        ("https://o11y.example.org;all_proxy=http://p:3128", Some("all_proxy is set")),
+        ("http://collector:4318;http_proxy=http://p:3128", Some("collector is tried directly")),
+        ("http://collector:4318;HTTPS_PROXY=http://p:3128", None),
+        ("http://localhost:4318;HTTP_PROXY=http://p:3128", None),
+        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=x, .example.org", None),
+        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=a.example.org", None),
+        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=*", None),
+        ("https://example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=ple.org", Some("NO_PROXY")),
+        ("https://o11y.example.org;HTTPS_PROXY=", None),
+    ] {
+        let resolved = resolve_variables(&format!("{endpoint}{variables}"));
+        let told = resolved.warnings.join("\n");
+        assert_eq!(told.contains("PROXY"), warning.is_some(), "{variables}: {told}");
+        assert!(told.contains(warning.unwrap_or_default()), "{variables}: {told}");
+    }
+}

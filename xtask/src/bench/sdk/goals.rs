@@ -1,0 +1,109 @@
+//! What the crate is to reach. Times move with the machine, so a goal that is missed is told
+//! and fails nothing.
+
+use super::super::{Figure, rounded};
+
+/// A figure by name, and the most it may be; the least where `least` says so.
+struct Goal {
+    case: &'static str,
+    bound: f64,
+    least: bool,
+}
+
+const fn at_most(case: &'static str, bound: f64) -> Goal {
+    Goal { case, bound, least: false }
+}
+
+const fn at_least(case: &'static str, bound: f64) -> Goal {
+    Goal { case, bound, least: true }
+}
+
+/// The time that an exit may take, and what a busy machine adds to it.
+const EXIT_MS: f64 = 1_050.0;
+
+const GOALS: &[Goal] = &[
+    at_most("span pair · trefoil · time", 250.0),
+    at_most("span pair · trefoil · allocations", 0.0),
+    at_most("sampled out · trefoil, errors kept · time", 150.0),
+    at_most("counter · trefoil · time", 8.0),
+    at_most("counter, 2 threads · trefoil · time", 16.0),
+    at_most("histogram · trefoil · time", 16.0),
+    at_most("histogram, 2 threads · trefoil · time", 32.0),
+    at_most("http request · added by trefoil", 800.0),
+    at_least("server · trefoil / bare", 0.88),
+    at_most("outage · refused · trefoil · peak RSS", 16_000.0),
+    at_most("outage · black-hole · trefoil · peak RSS", 16_000.0),
+    at_most("outage · slow · trefoil · peak RSS", 16_000.0),
+    at_most("outage · refused · trefoil · p99.9 / well", 1.1),
+    at_most("outage · black-hole · trefoil · p99.9 / well", 1.1),
+    at_most("outage · slow · trefoil · p99.9 / well", 1.1),
+    at_most("outage · refused · trefoil · exit", EXIT_MS),
+    at_most("outage · black-hole · trefoil · exit", EXIT_MS),
+    at_most("outage · slow · trefoil · exit", EXIT_MS),
+    at_most("clean build · added", 30.0),
+];
+
+/// Prints which goals are missed, and by how much.
+pub(super) fn tell(figures: &[Figure]) {
+    let (mut measured, mut missed) = (0, Vec::new());
+    for goal in GOALS {
+        let Some(figure) = figures.iter().find(|figure| figure.case == goal.case) else { continue };
+        measured += 1;
+        missed.extend(goal.missed_by(figure));
+    }
+    println!("\n{} of {measured} goals reached", measured - missed.len());
+    missed.iter().for_each(|line| println!("missed: {line}"));
+}
+
+impl Goal {
+    fn missed_by(&self, figure: &Figure) -> Option<String> {
+        let (value, bound) = (figure.value, self.bound);
+        let reached = if self.least { value >= bound } else { value <= bound };
+        if reached {
+            return None;
+        }
+        let side = if self.least { "at least" } else { "at most" };
+        let Figure { case, unit, .. } = figure;
+        let (value, bound) = (rounded(value), rounded(bound));
+        let mut line = format!("{case} is {value} {unit}, goal {side} {bound}");
+        if self.bound > 0.0 {
+            line.push_str(&format!(" ({:.2} of it)", figure.value / self.bound));
+        }
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missed_goal_says_by_how_much() {
+        let figure = |value| Figure::new("x", value, "ns");
+        assert_eq!(at_most("x", 250.0).missed_by(&figure(250.0)), None);
+        let missed = at_most("x", 250.0).missed_by(&figure(500.0));
+        assert_eq!(missed.as_deref(), Some("x is 500 ns, goal at most 250 (2.00 of it)"));
+        assert_eq!(at_least("x", 0.88).missed_by(&figure(0.9)), None);
+        let missed = at_least("x", 0.8).missed_by(&figure(0.4));
+        assert_eq!(missed.as_deref(), Some("x is 0.40 ns, goal at least 0.80 (0.50 of it)"));
+        let missed = at_most("x", 0.0).missed_by(&figure(2.0));
+        assert_eq!(missed.as_deref(), Some("x is 2.00 ns, goal at most 0.00"));
+    }
+
+    /// A case that is renamed must not take its goal away unseen.
+    #[test]
+    fn goals_name_cases_that_there_are() {
+        let bench = concat!(env!("CARGO_MANIFEST_DIR"), "/../bench/sdk/src");
+        let sources: String = ["spans", "metrics", "http"]
+            .map(|name| std::fs::read_to_string(format!("{bench}/{name}.rs")).unwrap())
+            .concat();
+        for Goal { case, .. } in GOALS {
+            let derived = ["server", "outage", "clean build", "http request · added"];
+            if derived.iter().any(|group| case.starts_with(group)) {
+                continue;
+            }
+            let (name, _) = case.rsplit_once(" · ").unwrap();
+            assert!(sources.contains(&format!("\"{name}\"")), "no case is called `{name}`");
+        }
+    }
+}
