@@ -33,6 +33,7 @@ mod wal;
 mod cache;
 mod samples;
 mod scan;
+mod search;
 
 mod bytes;
 mod columns;
@@ -42,6 +43,7 @@ mod intern;
 mod payload;
 mod row;
 mod vfs;
+mod words;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use deletion::Deletion;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::model::{
     Attribute, BucketSpan, CounterReset, Event, Histogram, Link, LogRecord, MetricKind, Resource,
-    Scope, Span, SpanKind, StatusCode, TraceId, Value,
+    Scope, Span, SpanId, SpanKind, StatusCode, TraceId, Value,
 };
 
 /// How deep an `AnyValue` may nest. OTLP senders stay below 10; recursion on the way out
@@ -356,12 +356,71 @@ pub(crate) fn put_log(out: &mut Vec<u8>, record: &LogRecord<'_>) -> Written {
     Ok(())
 }
 
-/// Time and trace id: all the head asks of a log record.
-pub(crate) fn log_front(row: &[u8]) -> Option<(u64, TraceId)> {
+/// Time, trace id and whether the body is text: all the head asks of a log record.
+pub(crate) fn log_front(row: &[u8]) -> Option<(u64, TraceId, bool)> {
     let mut r = Reader::new(row);
     let time_ns = r.u64()?;
-    let traced = r.u8()? & 1 != 0;
-    Some((time_ns, if traced { r.array()? } else { [0; 16] }))
+    let flags = r.u8()?;
+    let trace = if flags & 1 != 0 { r.array()? } else { [0; 16] };
+    if flags & 1 != 0 {
+        r.take(size_of::<SpanId>())?;
+    }
+    if flags & 2 != 0 {
+        r.signed()?;
+    }
+    r.u8()?;
+    r.bytes()?;
+    Some((time_ns, trace, r.u8()? == 1))
+}
+
+/// What most questions need of a log record, without the rest.
+#[derive(Debug)]
+pub(crate) struct LogStart<'a> {
+    pub(crate) severity: u8,
+    pub(crate) severity_text: &'a str,
+    /// The body, if it is text; it is UTF-8.
+    pub(crate) text: Option<&'a [u8]>,
+    /// Stands at the attributes.
+    rest: Reader<'a>,
+}
+
+pub(crate) fn log_start(row: &[u8]) -> Option<LogStart<'_>> {
+    let mut r = Reader::new(row);
+    r.u64()?;
+    let flags = r.u8()?;
+    if flags & 1 != 0 {
+        r.take(size_of::<TraceId>() + size_of::<SpanId>())?;
+    }
+    if flags & 2 != 0 {
+        r.signed()?;
+    }
+    let (severity, severity_text) = (r.u8()?, r.str()?);
+    let mut body = r;
+    let text = match body.u8()? {
+        1 => Some(body.bytes()?),
+        _ => None,
+    };
+    match text {
+        Some(_) => r = body,
+        None => skip_value(&mut r, 0)?,
+    }
+    Some(LogStart { severity, severity_text, text, rest: r })
+}
+
+impl<'a> LogStart<'a> {
+    /// The keys of the attributes.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let mut r = self.rest;
+        let mut left = r.count(2).unwrap_or(0);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let key = r.str();
+            if skip_value(&mut r, 0).is_none() {
+                left = 0;
+            }
+            Some(key)
+        })
+    }
 }
 
 pub(crate) fn log<'a>(r: &mut Reader<'a>) -> Option<LogRecord<'a>> {

@@ -10,10 +10,13 @@ use super::ROWS_MAX;
 use super::numbers::{numbers, put_numbers};
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::intern::Interner;
+use crate::words::WordsWriter;
 
+mod needle;
 mod slot;
 mod template;
 
+pub(crate) use needle::Needle;
 use slot::{Slot, SlotWriter};
 use template::{GAP, split};
 
@@ -35,6 +38,7 @@ pub(crate) struct LinesWriter {
     /// Those that stay as they are, one after the other.
     plain: Vec<u8>,
     plain_lens: Vec<u64>,
+    words: WordsWriter,
     scratch: Vec<u8>,
     gaps: Vec<Range<usize>>,
 }
@@ -51,6 +55,7 @@ impl LinesWriter {
     /// Adds a body that is text, of a record of that time.
     pub(crate) fn push(&mut self, body: &str, time_ns: u64) {
         if body.len() > BODY_MAX {
+            self.words.text(body.as_bytes());
             return self.push_bytes(body.as_bytes());
         }
         let mut count = 0;
@@ -76,14 +81,23 @@ impl LinesWriter {
         let (template, new) = self.templates.insert(&self.scratch);
         if new {
             self.columns.push(Column::default());
+            // A gap is no letter, so the words between are whole.
+            self.words.text(&self.scratch);
         }
         let column = &mut self.columns[template as usize];
         column.slots.resize_with(self.gaps.len(), SlotWriter::default);
         for (slot, gap) in column.slots.iter_mut().zip(&self.gaps) {
-            slot.push(&line.as_bytes()[gap.clone()]);
+            let word = &line.as_bytes()[gap.clone()];
+            self.words.word(word);
+            slot.push(word);
         }
         column.times.push(time_ns);
         self.lines.push(Some(template));
+    }
+
+    /// The long words of all bodies; those of what is no text are to be added.
+    pub(crate) fn take_words(&mut self) -> WordsWriter {
+        std::mem::take(&mut self.words)
     }
 
     /// Writes both buffers. The reader must know how many bodies there are, and their times.
@@ -165,6 +179,8 @@ struct Template {
     /// Where in the text that lies which comes before each gap, and after the last.
     fixed: Vec<(u32, u32)>,
     slots: Vec<Slot>,
+    /// How many lines have it.
+    lines: usize,
 }
 
 /// Which template a line has and which of its lines it is; or where it lies in the text.
@@ -207,7 +223,8 @@ impl Lines {
             }
             let slots = (0..gaps).map(|_| Slot::read(&text, t, p, lines as usize));
             let slots = slots.collect::<Option<_>>()?;
-            templates.push(Template { fixed: between_gaps(&text, place), slots });
+            let fixed = between_gaps(&text, place);
+            templates.push(Template { fixed, slots, lines: lines as usize });
         }
         let plain_lens = numbers(p, taken[0] as usize)?;
         let lines = places_of(&codes, plain_lens, &text, t)?;

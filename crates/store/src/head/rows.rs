@@ -13,6 +13,8 @@ pub(crate) struct RowLog {
     pub(crate) rows: Vec<RowRef>,
     /// The number of each append that brought rows, and how many rows there were after it.
     marks: Vec<(u32, u32)>,
+    /// Payloads with log records whose body is no text, ascending.
+    other_bodies: Vec<u32>,
     /// The last row of each trace; `RowRef::previous` leads to the others.
     by_trace: HashMap<TraceId, u32>,
 }
@@ -58,7 +60,10 @@ impl RowLog {
             let scope = *owners.scopes.get(r.varint32()? as usize)?;
             let len = r.u32()? as usize;
             let offset = place_in(payload, rows.bytes, &r)?;
-            let (time_ns, trace_id) = row::log_front(r.take(len)?)?;
+            let (time_ns, trace_id, is_text) = row::log_front(r.take(len)?)?;
+            if !is_text && self.other_bodies.last() != Some(&owners.batch) {
+                self.other_bodies.push(owners.batch);
+            }
             let row = RowRef {
                 time_ns: clamp_time(time_ns),
                 batch: owners.batch,
@@ -124,6 +129,11 @@ impl RowLog {
         let marks = self.marks.partition_point(|&(number, _)| number <= visible);
         let rows = marks.checked_sub(1).map_or(0, |last| self.marks[last].1);
         &self.rows[..rows as usize]
+    }
+
+    /// Payloads with log records whose body is no text, ascending.
+    pub(crate) fn other_bodies(&self) -> &[u32] {
+        &self.other_bodies
     }
 
     /// Visible rows of one trace, in the order they were appended.

@@ -17,13 +17,14 @@ use crate::head::clamp_time;
 use crate::labels::Labels;
 use crate::model::{LogRecord, StoredLog};
 use crate::vfs::Vfs;
+use crate::words::LANE_BYTES;
 
 mod block;
 mod older;
 mod pieces;
 
 use block::BlockWriter;
-pub(crate) use block::{LogBlock, LogGroup};
+pub(crate) use block::{Groups, LogBlock, LogGroup};
 pub(crate) use pieces::{LogAttributes, LogBodies, LogIds};
 
 /// A block is closed at this many rows or bytes, whichever comes first: enough for zstd
@@ -35,6 +36,11 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// The first version of the format whose bodies are taken apart.
 const LINES_SINCE: u8 = 5;
 
+/// The first version of the format whose blocks have a filter of words.
+const WORDS_SINCE: u8 = 7;
+/// A page of filters is closed at this many bytes.
+const PAGE_BYTES: usize = 64 << 10;
+
 /// Writes a part; records come sorted by stream, then time.
 #[derive(Debug)]
 pub(crate) struct LogsWriter {
@@ -43,6 +49,9 @@ pub(crate) struct LogsWriter {
     streams: Vec<(Labels, StreamStats)>,
     blocks: Vec<LogBlockInfo>,
     block: BlockWriter,
+    /// The page of filters to come, and those that are written.
+    page: Vec<u8>,
+    pages: Vec<BlockRef>,
     traces: TraceIndexWriter,
     pub(crate) rows: u64,
     pub(crate) min_ns: i64,
@@ -67,6 +76,30 @@ pub(crate) struct LogBlockInfo {
     pub(crate) max_ns: i64,
     /// First and last stream with rows in the block, by their place in the footer.
     pub(crate) streams: (u32, u32),
+    /// `None` in versions that have none.
+    pub(crate) words: Option<WordsRef>,
+}
+
+/// Where the filter of a block is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WordsRef {
+    /// The page, by its place.
+    pub(crate) page: u32,
+    /// Where it begins there and how long it is, in bytes.
+    at: u32,
+    len: u32,
+}
+
+impl WordsRef {
+    /// Whether no body of the block has a long word.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The filter out of its page.
+    pub(crate) fn of<'a>(&self, page: &'a [u8]) -> Option<&'a [u8]> {
+        page.get(self.at as usize..self.at as usize + self.len as usize)
+    }
 }
 
 /// Where the other pieces of a block are.
@@ -87,6 +120,8 @@ impl LogsWriter {
             streams: Vec::new(),
             blocks: Vec::new(),
             block: BlockWriter::default(),
+            page: Vec::new(),
+            pages: Vec::new(),
             traces: TraceIndexWriter::default(),
             rows: 0,
             min_ns: i64::MAX,
@@ -128,7 +163,9 @@ impl LogsWriter {
             return Ok(());
         }
         let (min_ns, max_ns) = block.bounds();
+        let (rows, streams) = (block.len() as u32, block.streams());
         let pieces = block.finish();
+        let words = Some(self.add_words(&pieces.words)?);
         self.blocks.push(LogBlockInfo {
             block: self.part.raw_block(&pieces.core)?,
             more: Some(LogPieces {
@@ -137,17 +174,38 @@ impl LogsWriter {
                 attributes: self.part.block(&pieces.attributes)?,
                 ids: self.part.raw_block(&pieces.ids)?,
             }),
-            rows: block.len() as u32,
+            rows,
             min_ns,
             max_ns,
-            streams: block.streams(),
+            streams,
+            words,
         });
+        Ok(())
+    }
+
+    /// Adds the filter of a block to the page.
+    fn add_words(&mut self, filter: &[u8]) -> Result<WordsRef> {
+        if self.page.len() >= PAGE_BYTES {
+            self.end_page()?;
+        }
+        let (page, at) = (self.pages.len() as u32, self.page.len() as u32);
+        self.page.extend_from_slice(filter);
+        Ok(WordsRef { page, at, len: filter.len() as u32 })
+    }
+
+    fn end_page(&mut self) -> Result<()> {
+        if !self.page.is_empty() {
+            // Half of the bits are set, so it does not compress.
+            self.pages.push(self.part.raw_block(&self.page)?);
+            self.page.clear();
+        }
         Ok(())
     }
 
     /// Writes what is left and syncs; returns the file's length.
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.end_block()?;
+        self.end_page()?;
         let mut footer = Vec::new();
         self.owners.finish(&mut footer);
         put_varint(&mut footer, self.streams.len() as u64);
@@ -157,6 +215,8 @@ impl LogsWriter {
             put_signed(&mut footer, stats.min_ns);
             put_signed(&mut footer, stats.max_ns);
         }
+        put_varint(&mut footer, self.pages.len() as u64);
+        self.pages.iter().for_each(|page| page.put(&mut footer));
         put_varint(&mut footer, self.blocks.len() as u64);
         for info in &self.blocks {
             info.block.put(&mut footer);
@@ -171,6 +231,10 @@ impl LogsWriter {
             put_signed(&mut footer, info.max_ns);
             put_varint(&mut footer, u64::from(info.streams.0));
             put_varint(&mut footer, u64::from(info.streams.1));
+            if let Some(words) = &info.words {
+                put_varint(&mut footer, u64::from(words.page));
+                put_varint(&mut footer, u64::from(words.len) / LANE_BYTES as u64);
+            }
         }
         self.traces.finish(&mut self.part, &mut footer)?;
         self.part.finish(&footer)
@@ -183,6 +247,8 @@ pub(crate) struct LogsPart {
     pub(crate) file: PartFile,
     pub(crate) owners: Owners,
     pub(crate) streams: Vec<PartStream>,
+    /// Where the filters of blocks are.
+    pub(crate) pages: Vec<BlockRef>,
     pub(crate) blocks: Vec<LogBlockInfo>,
     pub(crate) traces: TraceIndex,
 }
@@ -199,15 +265,16 @@ pub(crate) struct PartStream {
 impl LogsPart {
     pub(crate) fn new(file: PartFile, footer: &[u8]) -> Result<Self> {
         let mut r = Reader::new(footer);
-        let Some((owners, streams, blocks, traces)) = read_footer(&mut r, file.version) else {
+        let Some((owners, streams, pages, blocks, traces)) = read_footer(&mut r, file.version)
+        else {
             return Err(file.corrupt("the footer is malformed"));
         };
-        Ok(LogsPart { file, owners, streams, blocks, traces })
+        Ok(LogsPart { file, owners, streams, pages, blocks, traces })
     }
 
     /// Every block of the file.
     pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
-        let mut refs = Vec::new();
+        let mut refs = self.pages.clone();
         for info in &self.blocks {
             refs.push(info.block);
             if let Some(more) = &info.more {
@@ -379,7 +446,7 @@ impl LogRows {
     }
 }
 
-type Footer = (Owners, Vec<PartStream>, Vec<LogBlockInfo>, TraceIndex);
+type Footer = (Owners, Vec<PartStream>, Vec<BlockRef>, Vec<LogBlockInfo>, TraceIndex);
 
 fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     let owners = Owners::read(r)?;
@@ -389,8 +456,15 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
         let rows = r.varint()?;
         streams.push(PartStream { labels, rows, min_ns: r.signed()?, max_ns: r.signed()? });
     }
-    let mut blocks = Vec::new();
+    let mut pages = Vec::new();
+    if version >= WORDS_SINCE {
+        for _ in 0..r.count(11)? {
+            pages.push(BlockRef::read(r)?);
+        }
+    }
+    let mut blocks: Vec<LogBlockInfo> = Vec::new();
     for _ in 0..r.count(16)? {
+        let before = blocks.last().and_then(|info| info.words);
         blocks.push(LogBlockInfo {
             block: BlockRef::read(r)?,
             more: match version {
@@ -406,8 +480,27 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
             min_ns: r.signed()?,
             max_ns: r.signed()?,
             streams: (r.varint32()?, r.varint32()?),
+            words: match version >= WORDS_SINCE {
+                true => Some(read_words_ref(r, before, &pages)?),
+                false => None,
+            },
         });
     }
     let traces = TraceIndex::read(r)?;
-    r.is_empty().then_some((owners, streams, blocks, traces))
+    r.is_empty().then_some((owners, streams, pages, blocks, traces))
+}
+
+/// A filter begins where the one before in its page ends; one without words is empty and
+/// may be of a page that is not there.
+fn read_words_ref(
+    r: &mut Reader<'_>,
+    before: Option<WordsRef>,
+    pages: &[BlockRef],
+) -> Option<WordsRef> {
+    let (page, lanes) = (r.varint32()?, r.varint32()?);
+    let at = before.filter(|before| before.page == page).map_or(0, |before| before.at + before.len);
+    let len = lanes.checked_mul(LANE_BYTES as u32)?;
+    let end = u64::from(at) + u64::from(len);
+    let page_len = pages.get(page as usize).map_or(0, BlockRef::raw_len);
+    (end <= page_len).then_some(WordsRef { page, at, len })
 }

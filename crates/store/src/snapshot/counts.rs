@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
-use super::logs::{Account, HeadLogs, PartLogs, line_matches, matching_of_part, wanted_blocks};
+use super::logs::{Account, HeadLogs, PartLogs, matching_of_part, wanted_blocks};
 use super::{Counted, LogCounter, LogScan, Snapshot};
 use crate::error::{Error, Result};
 use crate::head::clamp_time;
 use crate::intern::Seeded;
+use crate::model::Value;
 use crate::part::Signal;
-use crate::part::logs::{LogBlock, LogGroup, LogRows};
+use crate::part::logs::{Groups, LogBlock, LogGroup, LogRows};
+use crate::search::LineSearch;
 use crate::tally::Tally;
 
 /// Groups whose names are remembered from block to block.
@@ -35,22 +37,71 @@ pub(super) fn count(
     let wanted: Vec<Vec<bool>> =
         snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
     let mut names = Names::default();
-    for block in wanted_blocks(snapshot, scan, &wanted, tally) {
+    let search = &LineSearch::new(scan.lines);
+    for block in wanted_blocks(snapshot, (scan, search), &wanted, tally)? {
         if count_block(&block, question, &mut names, counter)?.is_break() {
             return Ok(());
         }
     }
+    for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan, search)) {
+        if count_head(&head, question, search, tally, counter)?.is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Counts the rows of a head; those with an attribute that is wanted, each by itself.
+fn count_head(
+    head: &HeadLogs,
+    question: &Question<'_>,
+    search: &LineSearch<'_>,
+    tally: &Tally,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
     let mut account = Account::new(tally);
-    for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)) {
-        for row in 0..head.rows.len() as u32 {
-            let (log, bytes) = head.record(row)?;
-            account.add(bytes)?;
-            if line_matches(scan.lines, &log.record.body) && counter.record(&log).is_break() {
-                return Ok(());
+    let mut groups = Groups::default();
+    let mut names: Vec<Counted> = Vec::new();
+    let mut wanted: HashMap<&str, bool, Seeded> = HashMap::default();
+    for (at, row) in (0..).zip(&head.rows) {
+        let start = head.start(row)?;
+        account.add(start.text.map_or(0, <[u8]>::len))?;
+        let by_itself = start.text.is_none() && !search.is_nothing()
+            || start.keys().any(|key| {
+                let Some(key) = key else { return true };
+                *wanted.entry(key).or_insert_with(|| (question.wanted_key)(key))
+            });
+        let matches = || {
+            let text = start.text.and_then(|text| std::str::from_utf8(text).ok());
+            search.is_nothing() || text.is_some_and(|text| search.matches_text(text))
+        };
+        let counted = if by_itself {
+            Counted::Singly
+        } else if !matches() {
+            continue;
+        } else {
+            let owner = [row.stream, row.resource, row.scope].map(u64::from);
+            let code = groups.code(owner, start.severity, start.severity_text) as usize;
+            if names.len() == code {
+                let (mut log, _) = head.record(at)?;
+                log.record.body = Value::Empty;
+                names.push(counter.group(&log));
+            }
+            names[code]
+        };
+        match counted {
+            Counted::Stop => return Ok(ControlFlow::Break(())),
+            Counted::As(name) => counter.add(name, bucket_of(question.bounds_ns, row.time_ns), 1),
+            Counted::Singly => {
+                let (log, _) = head.record(at)?;
+                if search.matches(&log.record.body) && counter.record(&log).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
     }
-    account.settle()
+    account.settle()?;
+    Ok(ControlFlow::Continue(()))
 }
 
 /// What groups of a part are called.

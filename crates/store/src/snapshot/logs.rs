@@ -8,16 +8,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{HeadView, LogScan, ROWS_PER_TALLY, Snapshot, TimeRange, bad_head};
 use crate::bytes::Reader;
 use crate::error::Result;
-use crate::filter::LineFilter;
 use crate::head::{RowRef, clamp_time};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
-use crate::model::{Resource, Scope, StoredLog, TraceId, Value};
+use crate::model::{Resource, Scope, StoredLog, TraceId};
 use crate::part::logs::{LogBlockInfo, LogRows, LogsPart};
 use crate::part::{Signal, blocks_of};
-use crate::row;
+use crate::row::{self, LogStart};
 use crate::scan::{self, Opening, Run};
+use crate::search::LineSearch;
 use crate::tally::Tally;
+use crate::words::SoughtWords;
 
 pub(super) fn streams(
     snapshot: &Snapshot,
@@ -69,11 +70,12 @@ pub(super) fn scan(
 ) -> Result<()> {
     let range = scan.range.after(snapshot.cutoffs_ns[Signal::Logs as usize]);
     let scan = &LogScan { range, ..scan.clone() };
-    let heads: Vec<HeadLogs> =
-        snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan)).collect();
     let wanted: Vec<Vec<bool>> =
         snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
-    let blocks = wanted_blocks(snapshot, scan, &wanted, tally);
+    let search = &LineSearch::new(scan.lines);
+    let heads: Vec<HeadLogs> =
+        snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan, search)).collect();
+    let blocks = wanted_blocks(snapshot, (scan, search), &wanted, tally)?;
     let mut runs: Vec<LogRun<'_>> = blocks.into_iter().map(LogRun::Part).collect();
     runs.extend(heads.iter().map(LogRun::Head));
     let mut account = Account::new(tally);
@@ -81,7 +83,7 @@ pub(super) fn scan(
         LogOpen::Head(head) => {
             let (log, bytes) = head.record(row)?;
             account.add(bytes)?;
-            if !line_matches(scan.lines, &log.record.body) {
+            if !search.matches(&log.record.body) {
                 return Ok(ControlFlow::Continue(()));
             }
             Ok(visit(&log))
@@ -98,31 +100,54 @@ pub(super) fn scan(
 /// Blocks that may have rows for the scan.
 pub(super) fn wanted_blocks<'a>(
     snapshot: &'a Snapshot,
-    scan: &'a LogScan<'a>,
+    (scan, search): (&'a LogScan<'a>, &'a LineSearch<'a>),
     wanted: &'a [Vec<bool>],
     tally: &'a Tally,
-) -> Vec<PartLogs<'a>> {
+) -> Result<Vec<PartLogs<'a>>> {
     let mut blocks = Vec::new();
     for (part, wanted) in snapshot.parts.logs.iter().zip(wanted) {
+        let mut filters = Filters { snapshot, part, sought: &search.words, tally, page: None };
         for info in &part.blocks {
             let (first, last) = (info.streams.0 as usize, info.streams.1 as usize);
             let any = wanted.get(first..=last).is_some_and(|streams| streams.contains(&true));
-            if any && scan.range.overlaps((info.min_ns, info.max_ns)) {
-                blocks.push(PartLogs { snapshot, part, info, wanted, scan, tally });
+            let within = any && scan.range.overlaps((info.min_ns, info.max_ns));
+            if within && filters.may_pass(info)? {
+                blocks.push(PartLogs { snapshot, part, info, wanted, scan, search, tally });
             } else {
                 tally.blocks_skipped.fetch_add(1, Relaxed);
             }
         }
     }
-    blocks
+    Ok(blocks)
 }
 
-pub(super) fn line_matches(lines: &[LineFilter], body: &Value<'_>) -> bool {
-    if lines.is_empty() {
-        return true;
+/// Whether blocks of a part have what is sought, by their filters.
+struct Filters<'a> {
+    snapshot: &'a Snapshot,
+    part: &'a LogsPart,
+    sought: &'a SoughtWords,
+    tally: &'a Tally,
+    /// The page last used; `None` in it if that is damaged: then anything may pass.
+    page: Option<(u32, Option<Arc<Vec<u8>>>)>,
+}
+
+impl Filters<'_> {
+    fn may_pass(&mut self, info: &LogBlockInfo) -> Result<bool> {
+        let (Some(words), false) = (&info.words, self.sought.is_nothing()) else { return Ok(true) };
+        if words.is_empty() {
+            return Ok(false);
+        }
+        if self.page.as_ref().is_none_or(|(at, _)| *at != words.page) {
+            let page = match self.part.pages.get(words.page as usize) {
+                Some(page) => self.snapshot.bytes(&self.part.file, page, self.tally)?,
+                None => None,
+            };
+            self.page = Some((words.page, page));
+        }
+        let page = self.page.as_ref().and_then(|(_, page)| page.as_ref());
+        let filter = page.and_then(|page| words.of(page));
+        Ok(filter.is_none_or(|filter| self.sought.may_be_in(filter)))
     }
-    let line = body.as_text();
-    lines.iter().all(|filter| filter.matches(&line))
 }
 
 /// A head or a block of a part.
@@ -143,6 +168,7 @@ pub(super) struct PartLogs<'a> {
     /// Which streams of the part.
     pub(super) wanted: &'a [bool],
     pub(super) scan: &'a LogScan<'a>,
+    pub(super) search: &'a LineSearch<'a>,
     pub(super) tally: &'a Tally,
 }
 
@@ -183,14 +209,14 @@ impl<'a> PartLogs<'a> {
                 }
             }
         }
-        if !self.scan.lines.is_empty() && !matching.is_empty() {
+        if !self.search.is_nothing() && !matching.is_empty() {
             if !snapshot.add_bodies(part, info, &mut rows, tally)? {
                 return Ok(None);
             }
-            let body = |row: u32| rows.bodies.as_ref()?.get(&rows.block, row as usize);
-            matching.retain(|&(_, row)| {
-                body(row).is_some_and(|body| line_matches(self.scan.lines, &body))
-            });
+            let bodies = rows.bodies.as_ref();
+            bodies
+                .map_or(Some(()), |b| b.retain(&rows.block, self.search, &mut matching))
+                .ok_or_else(|| part.file.corrupt("a log row is malformed"))?;
         }
         tally.add((rows.block.len() - matching.len()) as u64, 0)?;
         Ok(Some((rows, matching)))
@@ -276,7 +302,11 @@ pub(super) struct HeadLogs {
 }
 
 impl HeadLogs {
-    pub(super) fn new(view: &HeadView, scan: &LogScan<'_>) -> Option<Self> {
+    pub(super) fn new(
+        view: &HeadView,
+        scan: &LogScan<'_>,
+        search: &LineSearch<'_>,
+    ) -> Option<Self> {
         let tables = view.head.read();
         let wanted = matching_streams(&tables.streams.values, scan.streams);
         let rows: Vec<RowRef> = tables
@@ -286,8 +316,37 @@ impl HeadLogs {
             .filter(|row| wanted[row.stream as usize] && scan.range.contains(row.time_ns))
             .copied()
             .collect();
+        let others = match search.is_nothing() {
+            true => Vec::new(),
+            false => tables.logs.other_bodies().to_vec(),
+        };
         drop(tables);
-        (!rows.is_empty()).then(|| HeadLogs::with_rows(view, rows))
+        let mut logs = HeadLogs::with_rows(view, rows);
+        if !search.is_nothing() {
+            logs.retain(search, &others);
+        }
+        (!logs.rows.is_empty()).then_some(logs)
+    }
+
+    /// Leaves rows that may satisfy the conditions on the line: payloads hold bodies as they
+    /// are, unless they are no text.
+    fn retain(&mut self, search: &LineSearch<'_>, others: &[u32]) {
+        let batches = &self.batches;
+        let may = |batch: u32| {
+            others.binary_search(&batch).is_ok()
+                || batches.get(batch as usize).is_none_or(|bytes| search.may_be_in(bytes))
+        };
+        let mut last = None;
+        self.rows.retain(|row| {
+            let known = last.filter(|(batch, _)| *batch == row.batch);
+            let (batch, batch_may) = known.unwrap_or_else(|| (row.batch, may(row.batch)));
+            last = Some((batch, batch_may));
+            let bytes = batches.get(row.batch as usize).and_then(|b| b.get(row.offset as usize..));
+            batch_may
+                && bytes
+                    .and_then(row::log_start)
+                    .is_none_or(|start| start.text.is_none_or(|text| search.may_be_in(text)))
+        });
     }
 
     fn with_rows(view: &HeadView, rows: Vec<RowRef>) -> Self {
@@ -299,6 +358,12 @@ impl HeadLogs {
             resources: tables.resources.values.clone(),
             scopes: tables.scopes.values.clone(),
         }
+    }
+
+    /// The first fields of a record.
+    pub(super) fn start(&self, row: &RowRef) -> Result<LogStart<'_>> {
+        let bytes = self.batches.get(row.batch as usize).and_then(|b| b.get(row.offset as usize..));
+        bytes.and_then(row::log_start).ok_or_else(bad_head)
     }
 
     /// A record and its encoded size.

@@ -5,6 +5,7 @@
 mod answers;
 mod fixture;
 mod log_groups;
+mod log_search;
 mod make;
 mod states;
 mod traces;

@@ -78,6 +78,10 @@ fn test(op: LineOp, filter: &LineMatch) -> Result<Test> {
             let bad = |why| Error::bad(text.span.clone(), why);
             match op {
                 LineOp::Contains | LineOp::NotContains => Ok(Test::Contains(text.value.clone())),
+                // A pattern that is nothing but its text: that is found without trying all lines.
+                LineOp::Regex | LineOp::NotRegex if is_literal(&text.value) => {
+                    Ok(Test::Contains(text.value.clone()))
+                }
                 LineOp::Regex | LineOp::NotRegex => {
                     anywhere(&text.value).map(Test::Regex).map_err(bad)
                 }
@@ -87,4 +91,9 @@ fn test(op: LineOp, filter: &LineMatch) -> Result<Test> {
             }
         }
     }
+}
+
+/// Whether a pattern matches its own text and nothing else.
+fn is_literal(pattern: &str) -> bool {
+    !pattern.is_empty() && regex::escape(pattern) == pattern
 }

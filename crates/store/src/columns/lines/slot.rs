@@ -30,7 +30,7 @@ pub(super) enum Base {
 impl Base {
     const ALL: [Base; 3] = [Base::Decimal, Base::Lower, Base::Upper];
 
-    fn has(self, byte: u8) -> bool {
+    pub(super) fn has(self, byte: u8) -> bool {
         match self {
             Base::Decimal => byte.is_ascii_digit(),
             Base::Lower => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
@@ -38,18 +38,38 @@ impl Base {
         }
     }
 
-    fn len_max(self) -> usize {
+    pub(super) fn len_max(self) -> usize {
         if self == Base::Decimal { DECIMAL_MAX } else { HEX_MAX }
     }
 
     /// The number that so many digits are.
-    fn parse(self, digits: &[u8]) -> u64 {
+    pub(super) fn parse(self, digits: &[u8]) -> u64 {
         let radix = if self == Base::Decimal { 10 } else { 16 };
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => byte - b'0',
             _ => (byte | 0x20) - b'a' + 10,
         };
         digits.iter().fold(0u64, |n, &b| n.wrapping_mul(radix).wrapping_add(u64::from(digit(b))))
+    }
+
+    /// Whether a number, written with leading zeros up to a width, has other digits in it:
+    /// so many, which are this number.
+    pub(super) fn has_piece(self, value: u64, width: usize, piece: u64, len: u32) -> bool {
+        if self == Base::Decimal {
+            let Some(modulus) = 10u64.checked_pow(len) else { return false };
+            let written = (value.checked_ilog10().unwrap_or(0) + 1).max(width as u32);
+            let mut rest = value;
+            return (0..(written + 1).saturating_sub(len)).any(|_| {
+                let has = rest % modulus == piece;
+                rest /= 10;
+                has
+            });
+        }
+        let mask = u64::MAX >> (64 - 4 * len.clamp(1, HEX_MAX as u32));
+        let written = (value.checked_ilog2().unwrap_or(0) / 4 + 1).max(width as u32);
+        // What is further left is nothing but zeros.
+        let shift = |n: u32| value.checked_shr(4 * n).unwrap_or(0);
+        (0..(written + 1).saturating_sub(len)).any(|n| shift(n) & mask == piece)
     }
 
     /// Appends a number with leading zeros up to a width.
@@ -230,6 +250,15 @@ pub(super) enum Widths {
     Each(Vec<u64>),
 }
 
+impl Widths {
+    pub(super) fn of(&self, nth: usize) -> usize {
+        match self {
+            Widths::All(width) => usize::from(*width),
+            Widths::Each(widths) => widths.get(nth).map_or(1, |&width| width.min(20) as usize),
+        }
+    }
+}
+
 impl Slot {
     /// Reads what stands in a gap of so many lines; `t` and `p` stand where the writer was.
     pub(super) fn read(
@@ -285,11 +314,7 @@ impl Slot {
             }
             Slot::Clock(clock) => clock.put(time_ns, out),
             Slot::Numbers { base, widths, values } => {
-                let width = match widths {
-                    Widths::All(width) => usize::from(*width),
-                    Widths::Each(widths) => widths.get(nth).map_or(1, |&w| w as usize),
-                };
-                base.put(values.get(nth).copied().unwrap_or(0), width, out);
+                base.put(values.get(nth).copied().unwrap_or(0), widths.of(nth), out);
             }
         }
     }

@@ -67,6 +67,7 @@ fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
         assert_eq!(&out, body);
     }
     assert!(!lines.put(bodies.len(), 0, &mut Vec::new()));
+    check_needles(&lines, bodies);
     // What is cut off or changed is refused or read as something else.
     for cut in (0..packed.len()).step_by(1 + packed.len() / 20) {
         let mut bad = packed.clone();
@@ -81,6 +82,22 @@ fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
         let _ = Lines::read(text[..cut.min(text.len())].to_vec(), &packed, bodies.len());
     }
     sizes
+}
+
+/// Whatever a line contains, it may contain.
+fn check_needles(lines: &Lines, bodies: &[Vec<u8>]) {
+    let random = &mut Random(bodies.len() as u64);
+    for (row, body) in bodies.iter().enumerate() {
+        let Ok(text) = std::str::from_utf8(body) else { continue };
+        let from = random.below(text.len() as u64 + 1) as usize;
+        let to = (from + random.below(20) as usize).min(text.len());
+        let Some(needle) = text.get(from..to).and_then(Needle::new) else { continue };
+        let may = lines.may_contain(&needle);
+        assert!(may.is_some_and(|may| may[row]), "{text:?} {from}..{to}");
+    }
+    if let Some(needle) = Needle::new("00zz00") {
+        assert!(lines.may_contain(&needle).is_none());
+    }
 }
 
 #[test]

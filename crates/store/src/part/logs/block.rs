@@ -11,8 +11,10 @@ use crate::columns::{
     put_signed_ints,
 };
 use crate::head::clamp_time;
+use crate::intern::Seeded;
 use crate::model::{LogRecord, SpanId, TraceId, Value};
 use crate::row;
+use crate::words::WordsWriter;
 
 /// The first piece of a block, decoded: when, and by which labels. The rows are sorted by
 /// stream, then time.
@@ -52,14 +54,15 @@ pub(super) struct Older {
 
 /// Numbers groups in the order they appear.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
-    known: HashMap<LogGroup, u32>,
+pub(crate) struct Groups {
+    known: HashMap<LogGroup, u32, Seeded>,
     pub(super) list: Vec<LogGroup>,
-    last: u32,
+    /// Those last asked for, by a few bits of what they are.
+    last: [u32; 16],
 }
 
 impl Groups {
-    pub(super) fn code(
+    pub(crate) fn code(
         &mut self,
         [stream, resource, scope]: [u64; 3],
         severity: u8,
@@ -70,17 +73,19 @@ impl Groups {
                 && group.severity == severity
                 && *group.severity_text == *severity_text
         };
-        if self.list.get(self.last as usize).is_some_and(is) {
-            return self.last;
+        let place = (stream.wrapping_mul(5) as usize ^ usize::from(severity)) % self.last.len();
+        if self.list.get(self.last[place] as usize).is_some_and(is) {
+            return self.last[place];
         }
         let severity_text = severity_text.into();
         let group = LogGroup { stream, resource, scope, severity, severity_text };
         let next = self.list.len() as u32;
-        self.last = *self.known.entry(group.clone()).or_insert(next);
-        if self.last == next {
+        let code = *self.known.entry(group.clone()).or_insert(next);
+        if code == next {
             self.list.push(group);
         }
-        self.last
+        self.last[place] = code;
+        code
     }
 }
 
@@ -153,6 +158,8 @@ pub(super) struct BlockWriter {
     times: Vec<u64>,
     body_kinds: Vec<u64>,
     bodies: LinesWriter,
+    /// Of bodies that are no text.
+    words: WordsWriter,
     observed: Vec<u64>,
     observed_after: Vec<i64>,
     dropped: Vec<u64>,
@@ -180,6 +187,8 @@ pub(super) struct Pieces {
     pub(super) attributes: Vec<u8>,
     /// Does not compress.
     pub(super) ids: Vec<u8>,
+    /// The filter over the words of all bodies.
+    pub(super) words: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -205,6 +214,8 @@ impl BlockWriter {
                 let _ = row::put_value(&mut self.scratch, other, 0);
                 self.body_kinds.push(1);
                 self.bodies.push_bytes(&self.scratch);
+                // Conditions on the line see it as this text.
+                self.words.text(other.as_text().as_bytes());
                 self.body_bytes += self.scratch.len();
             }
         }
@@ -253,7 +264,9 @@ impl BlockWriter {
         self.times.len() * 48 + self.body_bytes + self.text_bytes + self.attributes.byte_len()
     }
 
-    pub(super) fn finish(&self) -> Pieces {
+    pub(super) fn finish(mut self) -> Pieces {
+        let mut words = std::mem::take(&mut self.words);
+        words.add(self.bodies.take_words());
         let (mut text, mut gaps) = (Vec::with_capacity(self.body_bytes / 4), Vec::new());
         put_varint(&mut gaps, self.body_bytes as u64);
         put_numbers(&mut gaps, &self.body_kinds);
@@ -264,7 +277,7 @@ impl BlockWriter {
         put_ints(&mut attributes, &self.dropped);
         self.event_names.finish(&mut attributes);
         self.attributes.finish(&mut attributes);
-        Pieces { core: self.core(), text, gaps, attributes, ids: self.ids() }
+        Pieces { core: self.core(), text, gaps, attributes, ids: self.ids(), words: words.finish() }
     }
 
     fn core(&self) -> Vec<u8> {

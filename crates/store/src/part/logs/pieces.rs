@@ -7,6 +7,7 @@ use crate::bytes::Reader;
 use crate::columns::{Attributes, Lines, Strings, ints, numbers, signed_ints};
 use crate::model::{Attribute, LogRecord, SpanId, TraceId, Value};
 use crate::row;
+use crate::search::LineSearch;
 
 /// The bodies of a block's records.
 #[derive(Debug)]
@@ -49,6 +50,48 @@ impl LogBodies {
                 })
             }
         }
+    }
+
+    /// Leaves of some rows those whose bodies satisfy all conditions. `None` if a body is
+    /// malformed.
+    pub(crate) fn retain(
+        &self,
+        block: &LogBlock,
+        search: &LineSearch<'_>,
+        rows: &mut Vec<(i64, u32)>,
+    ) -> Option<()> {
+        let LogBodies::Lines { kinds, lines, .. } = self else {
+            let body = |row: u32| self.get(block, row as usize);
+            rows.retain(|&(_, row)| body(row).is_some_and(|body| search.matches(&body)));
+            return Some(());
+        };
+        for needle in search.needles() {
+            // Bodies that are no text are other text once they are shown.
+            let may = lines.may_contain(needle);
+            let is_text = |row: u32| kinds.get(row as usize) == Some(&0);
+            let has =
+                |row: u32| may.as_ref().is_some_and(|may| may.get(row as usize) == Some(&true));
+            rows.retain(|&(_, row)| !is_text(row) || has(row));
+        }
+        let mut text = Vec::new();
+        let mut malformed = false;
+        rows.retain(|&(_, row)| {
+            let row = row as usize;
+            text.clear();
+            let Some(&time_ns) = block.times.get(row) else { return false };
+            if kinds.get(row) != Some(&0) {
+                return self.get(block, row).is_some_and(|body| search.matches(&body));
+            }
+            let whole = lines.put(row, time_ns, &mut text);
+            match std::str::from_utf8(&text) {
+                Ok(text) if whole => search.matches_text(text),
+                _ => {
+                    malformed = true;
+                    false
+                }
+            }
+        });
+        (!malformed).then_some(())
     }
 
     /// Bytes of all bodies.
