@@ -120,13 +120,22 @@ impl LogBlock {
     }
 
     /// Runs of rows of one stream.
-    pub(crate) fn streams(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
-        let stream = |code: u32| self.groups.get(code as usize).map_or(0, |group| group.stream);
+    pub(crate) fn streams(&self) -> Vec<(u64, Range<usize>)> {
+        let of_group: Vec<u64> = self.groups.iter().map(|group| group.stream).collect();
+        // Most blocks have one, and then no row need be looked at.
+        if let Some(&stream) = of_group.first()
+            && of_group.iter().all(|other| *other == stream)
+        {
+            return vec![(stream, 0..self.codes.len())];
+        }
+        let stream = |code: u32| of_group.get(code as usize).copied().unwrap_or(0);
+        let mut runs = Vec::new();
         let mut from = 0;
-        self.codes.chunk_by(move |a, b| a == b || stream(*a) == stream(*b)).map(move |run| {
+        for run in self.codes.chunk_by(|a, b| a == b || stream(*a) == stream(*b)) {
+            runs.push((stream(run[0]), from..from + run.len()));
             from += run.len();
-            (stream(run[0]), from - run.len()..from)
-        })
+        }
+        runs
     }
 
     /// Whether a row has an attribute whose key is wanted.
