@@ -501,12 +501,15 @@ fn context(current: &Current, heritage: Option<&local::Heritage>) -> Context {
 pub(crate) fn current_context() -> Option<Context> {
     #[cfg(feature = "opentelemetry")]
     if let Some((spans, key)) = bridge::active_here() {
-        return spans.context_of(key);
+        return spans.context_of(key).map(bridge::with_active_baggage);
     }
-    with_entered(|entered| {
+    let context = with_entered(|entered| {
         let last = entered.last()?;
         Some(context(last.current.as_ref()?, last.heritage.as_deref()))
-    })?
+    })?;
+    #[cfg(feature = "opentelemetry")]
+    let context = context.map(bridge::with_active_baggage);
+    context
 }
 
 impl Store {

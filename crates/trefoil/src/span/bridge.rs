@@ -12,18 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use opentelemetry::baggage::{Baggage as ApiBaggage, BaggageExt as _, KeyValueMetadata};
 use opentelemetry::trace::{self as api, TraceContextExt as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::encode::{SPAN_ATTRIBUTE, attribute_value};
 use super::ext::Status;
 use super::fields::{Found, Text};
-use super::local::{Buffers, Local, with_entered, with_stack};
+use super::local::{Buffers, Local, depth, with_entered, with_stack};
 use super::open::Open;
 use super::start::{Description, INTERNAL, Parent, parent_of};
 use super::{Fate, Spans};
 use crate::clock;
-use crate::context::{Baggage, Context, SpanContext, TraceFlags, TraceState};
+use crate::context::{Baggage, BaggageEntry, Context, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 use crate::value::Value;
 
@@ -74,6 +75,16 @@ pub(super) fn active_here() -> Option<(Spans, u64)> {
     Some((spans, key))
 }
 
+/// With the baggage of the API's context, if that has any: it holds that of the innermost
+/// entered span, and what was attached since.
+pub(super) fn with_active_baggage(context: Context) -> Context {
+    if !ANY.load(Ordering::Relaxed) {
+        return context;
+    }
+    let baggage = opentelemetry::Context::map_current(|active| from_api_baggage(active.baggage()));
+    if baggage.is_empty() { context } else { context.with_baggage(baggage) }
+}
+
 /// Makes tracers of the OpenTelemetry API whose spans go where those of `tracing` go.
 #[derive(Clone, Debug)]
 pub struct TracerProvider {
@@ -115,7 +126,12 @@ impl Spans {
 
     fn activate_bridged(&self, id: u64) {
         let Some(span) = self.bridged(id, false) else { return };
-        let guard = opentelemetry::Context::current_with_span(span).attach();
+        let mut context = opentelemetry::Context::current_with_span(span);
+        let heritage = self.with_open(id, |open| open.heritage.clone()).flatten();
+        if let Some(heritage) = heritage.filter(|heritage| !heritage.baggage.is_empty()) {
+            context = context.with_baggage(to_api_baggage(&heritage.baggage));
+        }
+        let guard = context.attach();
         with_entered(|entered| {
             if let Some(last) = entered.last_mut() {
                 last.activated = Some(std::mem::ManuallyDrop::new(guard));
@@ -151,15 +167,35 @@ impl Spans {
         self.0.bridge.key(u64::from_be_bytes(self.active()?.span_id.0))
     }
 
-    /// The same as a parent.
+    /// The same as a parent. If no span of the API is active but the entered one, that one with
+    /// the baggage that the API has attached since.
     pub(super) fn active_parent(&self) -> Option<Parent> {
-        self.parent_from(self.active()?)
+        if !self.0.bridge.is_on() {
+            return None;
+        }
+        let active = |active: &opentelemetry::Context| from_api_baggage(active.baggage());
+        let baggage = opentelemetry::Context::map_current(active);
+        if let Some(active) = self.active() {
+            return self.parent_from(active, baggage);
+        }
+        // What was attached here the other way is not known to the API, and counts.
+        if baggage.is_empty() || Context::baggage_attached_within(depth()).is_some() {
+            return None;
+        }
+        let key = with_entered(|entered| {
+            let last = entered.last().filter(|last| last.store == self.address())?;
+            last.current.map(|current| current.key)
+        })??;
+        Some(self.parent_at(key)?.with_baggage(baggage))
     }
 
-    fn parent_from(&self, context: SpanContext) -> Option<Parent> {
+    fn parent_from(&self, context: SpanContext, baggage: Baggage) -> Option<Parent> {
         let key = self.0.bridge.key(u64::from_be_bytes(context.span_id.0));
-        let local = key.and_then(|key| self.parent_at(key));
-        local.or_else(|| parent_of(&Context::new(Some(context), Baggage::default())))
+        match key.and_then(|key| self.parent_at(key)) {
+            Some(local) if baggage.is_empty() => Some(local),
+            Some(local) => Some(local.with_baggage(baggage)),
+            None => parent_of(&Context::new(Some(context), baggage)),
+        }
     }
 
     fn start_bridged(
@@ -239,7 +275,7 @@ impl api::Tracer for Tracer {
         parent: &opentelemetry::Context,
     ) -> Span {
         let parent = match from_api(parent) {
-            Some(context) => self.spans.parent_from(context),
+            Some(context) => self.spans.parent_from(context, from_api_baggage(parent.baggage())),
             // Only who did not name another context means the one that is attached here.
             None if opentelemetry::Context::map_current(|c| std::ptr::eq(c, parent)) => {
                 Context::with_attached(parent_of).flatten()
@@ -401,6 +437,31 @@ fn from_api(context: &opentelemetry::Context) -> Option<SpanContext> {
     let span = context.span();
     let span = span.span_context();
     span.is_valid().then(|| self::context(span))
+}
+
+fn to_api_baggage(baggage: &Baggage) -> ApiBaggage {
+    let entries = baggage.entries().iter();
+    let entry = |entry: &BaggageEntry| {
+        let BaggageEntry { key, value, properties } = entry.clone();
+        KeyValueMetadata::new(key, value, properties)
+    };
+    entries.map(entry).collect()
+}
+
+fn from_api_baggage(baggage: &ApiBaggage) -> Baggage {
+    if baggage.is_empty() {
+        return Baggage::default();
+    }
+    let entry =
+        |(key, (value, metadata)): (&opentelemetry::Key, &(opentelemetry::StringValue, _))| {
+            let metadata: &opentelemetry::baggage::BaggageMetadata = metadata;
+            BaggageEntry {
+                key: key.as_str().to_owned(),
+                value: value.as_str().to_owned(),
+                properties: metadata.as_str().to_owned(),
+            }
+        };
+    Baggage(Some(baggage.iter().map(entry).collect()))
 }
 
 fn context(span: &api::SpanContext) -> SpanContext {

@@ -36,6 +36,14 @@ impl Parent {
     pub(super) fn heritage(&self) -> Option<Arc<Heritage>> {
         self.heritage.clone()
     }
+
+    /// The same, handing down other baggage.
+    #[cfg(feature = "opentelemetry")]
+    pub(super) fn with_baggage(mut self, baggage: crate::context::Baggage) -> Parent {
+        let state = self.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default();
+        self.heritage = heritage(state, baggage);
+        self
+    }
 }
 
 /// A span as its maker describes it.

@@ -1,5 +1,6 @@
 //! Both APIs in one trace.
 
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{
     Span as _, SpanKind, Status as ApiStatus, TraceContextExt as _, Tracer as _,
     TracerProvider as _, mark_span_as_active,
@@ -48,6 +49,46 @@ fn spans_of_both_apis_are_each_others_children() {
     assert_eq!((api.scope, leaf.scope), ("library", "library"));
     assert_eq!(api.events[0].0, "an event of the api's span");
     assert_eq!((rig.one("root").parent, rig.one("alone").parent), (String::new(), String::new()));
+    assert!(rig.spans.0.bridge.is_empty());
+}
+
+#[test]
+fn baggage_is_shared_both_ways() {
+    use crate::context::Baggage;
+    let rig = Rig::always_on();
+    let tracer = rig.spans.tracer_provider().tracer("library");
+    let in_api = |key: &str| {
+        let value = ApiContext::map_current(|context| context.baggage().get(key).cloned());
+        value.map(|value| value.to_string())
+    };
+    rig.run(|| {
+        let ours: Baggage = [("tenant", "acme")].into_iter().collect();
+        let _attached = Context::current().with_baggage(ours).attach();
+        let outer = info_span!("outer").entered();
+        assert_eq!(in_api("tenant").as_deref(), Some("acme"));
+
+        let theirs = ApiContext::current().with_baggage(vec![KeyValue::new("user", "7")]).attach();
+        assert_eq!(Context::current().baggage.get("user"), Some("7"));
+        let inner = info_span!("inner").entered();
+        assert_eq!(inner.context().baggage.get("user"), Some("7"));
+        assert_eq!(inner.context().baggage.get("tenant"), None, "it was replaced");
+        // Ours, attached inside, counts again, and goes to what the API begins inside of that.
+        let again: Baggage = [("tenant", "umbrella")].into_iter().collect();
+        let attached = Context::current().with_baggage(again).attach();
+        let innermost = info_span!("innermost").entered();
+        assert_eq!(in_api("tenant").as_deref(), Some("umbrella"));
+        tracer.in_span("api", |_| {
+            assert_eq!(Context::current().baggage.get("tenant"), Some("umbrella"));
+        });
+        drop((innermost, attached));
+        drop((inner, theirs));
+        assert_eq!(Context::current().baggage.get("tenant"), Some("acme"));
+        drop(outer);
+        assert_eq!(in_api("tenant"), None);
+    });
+    check_child(&rig.one("inner"), &rig.one("outer"));
+    check_child(&rig.one("innermost"), &rig.one("inner"));
+    check_child(&rig.one("api"), &rig.one("innermost"));
     assert!(rig.spans.0.bridge.is_empty());
 }
 
