@@ -431,15 +431,16 @@ impl LogRows {
     /// Numbers rows so that two of one number differ in nothing but time, body, ids,
     /// attributes that are not wanted, and what only OTLP knows: flags, event name,
     /// observed time, dropped attributes. And how many numbers there are.
-    pub(crate) fn groups(&self, wanted: &dyn Fn(&str) -> bool) -> (Cow<'_, [u32]>, usize) {
+    pub(crate) fn groups(&self, wanted: &dyn Fn(&str) -> bool) -> (Cow<'_, [u16]>, usize) {
         let block = &self.block;
         let Some(attributes) = &self.attributes else {
             return (Cow::Borrowed(&block.codes), block.groups.len());
         };
-        let mut known: HashMap<(u32, u64), u32> = HashMap::new();
+        let mut known: HashMap<(u16, u64), u16> = HashMap::new();
         let of_attributes = attributes.codes(wanted);
         let groups = block.codes.iter().zip(of_attributes).map(|key| {
-            let next = known.len() as u32;
+            // A block with more rows than that was not written by us; it does no harm.
+            let next = u16::try_from(known.len()).unwrap_or(u16::MAX);
             *known.entry((*key.0, key.1)).or_insert(next)
         });
         (Cow::Owned(groups.collect()), known.len())

@@ -242,7 +242,7 @@ fn count_all(
     block: &PartLogs<'_>,
     question: &Question<'_>,
     rows: &LogBlock,
-    codes: &[u32],
+    codes: &[u16],
     counts: &mut Counts,
 ) {
     for (stream, run) in rows.streams() {
@@ -284,7 +284,7 @@ fn each_record(
     block: &PartLogs<'_>,
     mut rows: LogRows,
     matching: Option<Vec<(i64, u32)>>,
-    wanted: &dyn Fn(u32) -> bool,
+    wanted: &dyn Fn(u16) -> bool,
     question: &Question<'_>,
     counter: &mut dyn LogCounter,
 ) -> Result<ControlFlow<()>> {

@@ -23,8 +23,8 @@ pub(crate) struct LogBlock {
     pub(crate) times: Vec<u64>,
     /// What rows have in common; each occurs.
     pub(crate) groups: Vec<LogGroup>,
-    /// Which group each row is of.
-    pub(crate) codes: Vec<u32>,
+    /// Which group each row is of. Blocks have far fewer rows than such a number can tell.
+    pub(crate) codes: Vec<u16>,
     /// Keys of attributes that rows of the block have.
     pub(super) keys: Vec<Box<str>>,
     /// What came with this piece in older versions.
@@ -105,7 +105,8 @@ impl LogBlock {
         }
         let codes = numbers(r, rows)?;
         codes.iter().all(|code| *code < groups.len() as u64).then_some(())?;
-        let codes = codes.into_iter().map(|code| code as u32).collect();
+        let codes = codes.into_iter().map(|code| u16::try_from(code).ok());
+        let codes = codes.collect::<Option<_>>()?;
         let times = numbers(r, rows)?;
         let mut keys = Vec::new();
         for _ in 0..r.count(1)? {
@@ -128,7 +129,7 @@ impl LogBlock {
         {
             return vec![(stream, 0..self.codes.len())];
         }
-        let stream = |code: u32| of_group.get(code as usize).copied().unwrap_or(0);
+        let stream = |code: u16| of_group.get(code as usize).copied().unwrap_or(0);
         let mut runs = Vec::new();
         let mut from = 0;
         for run in self.codes.chunk_by(|a, b| a == b || stream(*a) == stream(*b)) {
@@ -155,7 +156,7 @@ impl LogBlock {
             });
             pieces + older.details.byte_len() + older.flags.len() * 16
         });
-        self.times.len() * 12 + self.groups.len() * 64 + older
+        self.times.len() * 10 + self.groups.len() * 64 + older
     }
 }
 

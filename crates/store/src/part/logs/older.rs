@@ -22,7 +22,8 @@ pub(super) fn block(bytes: Vec<u8>, version: u8) -> Option<LogBlock> {
         let owner = [streams[row], resources[row], scopes[row]];
         groups.code(owner, severities[row] as u8, severity_texts.text(b, row))
     };
-    let codes = (0..rows).map(code).collect();
+    let codes = (0..rows).map(code).map(|code| u16::try_from(code).ok());
+    let codes = codes.collect::<Option<_>>()?;
     let mut older = Older { body_kinds: ints(r, rows)?, ..Older::default() };
     let front = if version == 1 {
         Some((Strings::read(b, r, rows)?, Attributes::read(b, r, rows)?))
