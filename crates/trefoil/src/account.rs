@@ -1,6 +1,9 @@
 //! What became of everything: produced = exported + dropped + sampled out + pending.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::metric::{Stripe, Striped};
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,40 +75,88 @@ impl Dropped {
 }
 
 /// Counters of one signal. Each item that was produced ends in exactly one of the others.
-#[derive(Debug, Default)]
 pub(crate) struct Account {
-    produced: AtomicU64,
+    /// What happens to each item: a cell for each thread.
+    often: Striped<Often>,
     exported: AtomicU64,
-    sampled_out: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
 }
 
 impl Account {
+    #[inline]
     pub(crate) fn produced(&self, items: u64) {
-        self.produced.fetch_add(items, Ordering::Relaxed);
+        self.often.record(&(), (items, 0));
+    }
+
+    #[inline]
+    pub(crate) fn sampled_out(&self, items: u64) {
+        self.often.record(&(), (0, items));
     }
 
     pub(crate) fn exported(&self, items: u64) {
-        self.exported.fetch_add(items, Ordering::Relaxed);
-    }
-
-    pub(crate) fn sampled_out(&self, items: u64) {
-        self.sampled_out.fetch_add(items, Ordering::Relaxed);
+        self.exported.fetch_add(items, Ordering::Release);
     }
 
     pub(crate) fn dropped(&self, reason: Dropped, items: u64) {
-        self.dropped[reason as usize].fetch_add(items, Ordering::Relaxed);
+        self.dropped[reason as usize].fetch_add(items, Ordering::Release);
     }
 
     pub(crate) fn read(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         Counts {
             exported: read(&self.exported),
-            sampled_out: read(&self.sampled_out),
             dropped: self.dropped.each_ref().map(read),
+            sampled_out: self.often.iter().map(|often| read(&often.sampled_out)).sum(),
             // Last, so that nothing is counted as ended that is not yet as produced.
-            produced: read(&self.produced),
+            produced: self.often.iter().map(|often| read(&often.produced)).sum(),
         }
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Account {
+            often: Striped::new(&()),
+            exported: AtomicU64::new(0),
+            dropped: Default::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+/// What one thread counted. A cache line of its own: neighbours would slow each other down.
+#[repr(align(64))]
+struct Often {
+    produced: AtomicU64,
+    sampled_out: AtomicU64,
+}
+
+impl Stripe for Often {
+    type Settings = ();
+    /// Items produced, items sampled out.
+    type Value = (u64, u64);
+
+    fn new(_: &()) -> Often {
+        Often { produced: AtomicU64::new(0), sampled_out: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    fn alone(&self, _: &(), (produced, sampled_out): (u64, u64)) {
+        for (cell, items) in [(&self.produced, produced), (&self.sampled_out, sampled_out)] {
+            if items > 0 {
+                cell.store(cell.load(Ordering::Relaxed) + items, Ordering::Release);
+            }
+        }
+    }
+
+    fn shared(&self, _: &(), (produced, sampled_out): (u64, u64)) {
+        self.produced.fetch_add(produced, Ordering::Release);
+        self.sampled_out.fetch_add(sampled_out, Ordering::Release);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What travels from span to span and from service to service: whose child the next span
 //! is, and baggage.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::id::{SpanId, TraceId};
@@ -80,6 +80,14 @@ impl TraceState {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether both are one text in memory.
+    pub(crate) fn is_same(&self, other: &TraceState) -> bool {
+        match (&self.0, &other.0) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        }
     }
 
     /// The value of a member.
@@ -189,6 +197,8 @@ pub struct Context {
 thread_local! {
     /// With the number of spans that the thread was in when each was attached.
     static ATTACHED: RefCell<Vec<(Context, usize)>> = const { RefCell::new(Vec::new()) };
+    /// How many there are: each span asks, and mostly there is none.
+    static ATTACHED_COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Context {
@@ -223,17 +233,28 @@ impl Context {
     #[must_use = "it is detached when the guard is dropped"]
     pub fn attach(self) -> Attached {
         let depth = crate::span::depth();
-        ATTACHED.with_borrow_mut(|stack| stack.push((self, depth)));
+        ATTACHED.with_borrow_mut(|stack| {
+            stack.push((self, depth));
+            ATTACHED_COUNT.set(stack.len());
+        });
         Attached(std::marker::PhantomData)
     }
 
     /// The attached context, seen by `read`; `None` if there is none.
+    #[inline]
     pub(crate) fn with_attached<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {
+        if ATTACHED_COUNT.get() == 0 {
+            return None;
+        }
         ATTACHED.try_with(|stack| stack.borrow().last().map(|(context, _)| read(context))).ok()?
     }
 
     /// The baggage of the context that was attached inside as many spans.
+    #[inline]
     pub(crate) fn baggage_attached_within(depth: usize) -> Option<Baggage> {
+        if ATTACHED_COUNT.get() == 0 {
+            return None;
+        }
         let read = |stack: &RefCell<Vec<(Context, usize)>>| {
             let stack = stack.borrow();
             let (context, within) = stack.last()?;
@@ -250,6 +271,13 @@ pub struct Attached(std::marker::PhantomData<*const ()>);
 impl Drop for Attached {
     fn drop(&mut self) {
         // The thread may be ending, and its stack gone.
-        let _ = ATTACHED.try_with(|stack| stack.borrow_mut().pop());
+        let detached = ATTACHED.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let last = stack.pop();
+            ATTACHED_COUNT.set(stack.len());
+            last
+        });
+        // Only now: whoever else drops the last of something may look at the stack.
+        drop(detached);
     }
 }

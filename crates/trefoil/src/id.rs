@@ -90,7 +90,8 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        if self.state == [0; 4] {
+        let [a, b, c, d] = self.state;
+        if a | b | c | d == 0 {
             self.seed();
         }
         let [a, b, c, d] = &mut self.state;

@@ -119,9 +119,14 @@ impl Logs {
         }
     }
 
+    /// Whether records go nowhere.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.console.is_none() && self.export.is_none()
+    }
+
     /// Takes an event inside `current`, at `now_ns` Unix nanoseconds.
     pub(crate) fn on_event(&self, event: &Event<'_>, current: Option<&Current>, now_ns: u64) {
-        if self.console.is_none() && self.export.is_none() {
+        if self.is_idle() {
             return;
         }
         let metadata = event.metadata();

@@ -50,3 +50,4 @@ pub(crate) use family::Kind;
 pub(crate) use otlp::{Part, ReaderState};
 pub(crate) use runtime::{install_service, observe_exporters, observe_signal};
 pub(crate) use serve::Serving;
+pub(crate) use stripe::{Stripe, Striped};

@@ -6,7 +6,7 @@ mod remote;
 mod threshold;
 
 pub(crate) use remote::Remote;
-pub(crate) use threshold::{probability, with_threshold};
+pub(crate) use threshold::{has_threshold, probability, with_threshold};
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -188,7 +188,9 @@ impl tracing_core::Subscriber for Subscriber {
         if event.metadata().target() != ACCESS_LOG {
             self.spans.on_event(event, now_ns);
         }
-        self.logs.on_event(event, self.spans.current_of(event).as_ref(), now_ns);
+        if !self.logs.is_idle() {
+            self.logs.on_event(event, self.spans.current_of(event).as_ref(), now_ns);
+        }
     }
 
     fn enter(&self, id: &Id) {

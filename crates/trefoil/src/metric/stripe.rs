@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 pub(super) const SLOTS: usize = 16;
 
 /// Something that is written by one thread or by many.
-pub(super) trait Stripe {
+pub(crate) trait Stripe {
     type Settings;
     type Value: Copy;
 
@@ -23,18 +23,18 @@ pub(super) trait Stripe {
 }
 
 /// A stripe for each thread that wrote, and one for all threads without a slot.
-pub(super) struct Striped<T> {
+pub(crate) struct Striped<T> {
     shared: T,
     own: [OnceLock<T>; SLOTS],
 }
 
 impl<T: Stripe> Striped<T> {
-    pub(super) fn new(settings: &T::Settings) -> Self {
+    pub(crate) fn new(settings: &T::Settings) -> Self {
         Striped { shared: T::new(settings), own: [const { OnceLock::new() }; SLOTS] }
     }
 
     #[inline]
-    pub(super) fn record(&self, settings: &T::Settings, value: T::Value) {
+    pub(crate) fn record(&self, settings: &T::Settings, value: T::Value) {
         match self.own.get(SLOT.get()).and_then(OnceLock::get) {
             Some(own) => own.alone(settings, value),
             None => self.record_first(settings, value),
@@ -54,7 +54,7 @@ impl<T: Stripe> Striped<T> {
     }
 
     /// All stripes.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.shared).chain(self.own.iter().filter_map(OnceLock::get))
     }
 }

@@ -67,6 +67,11 @@ impl Ot {
     }
 }
 
+/// Whether the state says this threshold already.
+pub(crate) fn has_threshold(state: &TraceState, threshold: u64) -> bool {
+    Ot::of(state).threshold == Some(threshold)
+}
+
 /// Lower-case hexadecimal digits, padded with zeros at the end.
 fn digits_of(text: &str, at_least: u32) -> Option<u64> {
     let length = u32::try_from(text.len()).ok().filter(|l| (at_least..=DIGITS).contains(l))?;

@@ -246,3 +246,25 @@ impl fmt::Write for Cut<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_all_lengths_arrive_and_nothing_beside_them_changes() {
+        let text: Vec<u8> = (0..200).collect();
+        for length in 0..text.len() {
+            for before in 0..3 {
+                let mut buf = vec![0xaa; before];
+                put(&mut buf, [&[1, 2, 3], &text[..length], &[4, 5], &text[..length / 2]]);
+                let mut expect = vec![0xaa; before];
+                expect.extend([1, 2, 3]);
+                expect.extend(&text[..length]);
+                expect.extend([4, 5]);
+                expect.extend(&text[..length / 2]);
+                assert_eq!(buf, expect, "{length} bytes behind {before}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use tracing_core::Metadata;
 
 use super::Store;
-use super::slab::Key;
+use super::slab::{Cached, Key};
 use super::undecided::Held;
 use crate::context::{Baggage, TraceFlags, TraceState};
 use crate::id::{Random, SpanId, TraceId};
@@ -148,11 +148,14 @@ pub(crate) fn depth() -> usize {
 /// Places, buffers and random numbers of one thread.
 pub(super) struct Local {
     owner: Weak<Store>,
-    pub(super) spans: Vec<u32>,
-    pub(super) traces: Vec<u32>,
+    pub(super) spans: Cached,
+    pub(super) traces: Cached,
     /// Bytes of undecided traces that this thread may still add without asking.
     pub(super) credit: usize,
     pub(super) random: Random,
+    /// What the last trace handed down that a sampler gave its `tracestate`: the next one's is
+    /// mostly the same.
+    inherited: Option<Arc<Heritage>>,
     /// What a decided trace held until it is pushed; else memory for the next one.
     pub(super) released: Held,
     /// Where the fields of a beginning span or of an event are written.
@@ -164,9 +167,10 @@ pub(super) struct Local {
 
 /// What a thread has for spans that begin.
 pub(super) struct Places<'a> {
-    pub(super) spans: &'a mut Vec<u32>,
-    pub(super) traces: &'a mut Vec<u32>,
+    pub(super) spans: &'a mut Cached,
+    pub(super) traces: &'a mut Cached,
     pub(super) random: &'a mut Random,
+    pub(super) inherited: &'a mut Option<Arc<Heritage>>,
 }
 
 /// Memory that is written anew each time.
@@ -195,10 +199,11 @@ impl Local {
     const fn new() -> Local {
         Local {
             owner: Weak::new(),
-            spans: Vec::new(),
-            traces: Vec::new(),
+            spans: Cached::new(),
+            traces: Cached::new(),
             credit: 0,
             random: Random::new(),
+            inherited: None,
             released: Held::new(),
             fields: Buffers { body: Vec::new(), texts: Vec::new() },
             out: Buffers { body: Vec::new(), texts: Vec::new() },
@@ -238,17 +243,17 @@ impl Local {
         work: impl FnOnce(&mut Buffers, Places<'_>) -> R,
     ) -> R {
         Local::with(store, |local| {
-            let Local { fields, spans, traces, random, .. } = local;
+            let Local { fields, spans, traces, random, inherited, .. } = local;
             // Here, not afterwards: the last user may have panicked.
             fields.clear();
-            work(fields, Places { spans, traces, random })
+            work(fields, Places { spans, traces, random, inherited })
         })
     }
 
     /// What a span needs to begin.
     pub(super) fn places(&mut self) -> Places<'_> {
-        let Local { spans, traces, random, .. } = self;
-        Places { spans, traces, random }
+        let Local { spans, traces, random, inherited, .. } = self;
+        Places { spans, traces, random, inherited }
     }
 
     #[cold]

@@ -53,12 +53,39 @@ impl Key {
     }
 }
 
-type Page<T> = Box<[Lock<Place<T>>]>;
+type Page<T> = Box<[Place<T>]>;
 
 struct Place<T> {
-    /// Odd while the place is taken.
-    generation: u32,
-    value: T,
+    /// Odd while the place is taken. Who looks at the value of another thread's place has
+    /// locked it and looks here first; who takes a free place need not lock it for that reason.
+    generation: AtomicU32,
+    value: Lock<T>,
+}
+
+impl<T> Place<T> {
+    /// The value, if it is taken and `is` the generation that is meant.
+    #[inline]
+    fn with<R>(&self, is: impl FnOnce(u32) -> bool, read: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.value.with(|value| {
+            // Acquires what `take` wrote before it set the generation.
+            let generation = self.generation.load(Ordering::Acquire);
+            (generation & 1 == 1 && is(generation)).then(|| read(value))
+        })
+    }
+}
+
+/// Free places that a thread keeps for itself. Nobody else takes them.
+pub(super) struct Cached(Vec<u32>);
+
+impl Cached {
+    pub(super) const fn new() -> Cached {
+        Cached(Vec::new())
+    }
+
+    /// Forgets the places: the slab is gone.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 struct Free {
@@ -85,27 +112,32 @@ impl<T: Default> Slab<T> {
     }
 
     /// Takes a place, from the thread's own ones if it can, and fills it.
-    pub(super) fn take(&self, cache: &mut Vec<u32>, fill: impl FnOnce(&mut T)) -> Option<Key> {
-        let index = match cache.pop() {
+    ///
+    /// # Safety
+    /// `cache` is new, or no other slab was ever given it since it was cleared.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn take(&self, cache: &mut Cached, fill: impl FnOnce(&mut T)) -> Option<Key> {
+        let index = match cache.0.pop() {
             Some(index) => index,
-            None => self.refill(cache)?,
+            None => self.refill(&mut cache.0)?,
         };
         let place = self.place(index)?;
-        Some(place.with(|place| {
-            place.generation = place.generation.wrapping_add(1);
-            fill(&mut place.value);
-            Key::new(index, place.generation)
-        }))
+        let generation = place.generation.load(Ordering::Relaxed).wrapping_add(1);
+        // SAFETY: the index came from this slab's free places, by what the caller promises, so
+        // the place is free and no other thread takes it. Threads with an old key, or that look
+        // at all places, lock it and find that the generation is even; they leave the value
+        // alone. Those that used it last did so before it was freed, which happened in this
+        // thread or before the lock on the list of free places was released to it.
+        fill(unsafe { &mut *place.value.value.get() });
+        place.generation.store(generation, Ordering::Release);
+        Some(Key::new(index, generation))
     }
 
     /// The value, if it still lives. `read` must not call foreign code: the place is locked.
     #[inline]
     pub(super) fn with<R>(&self, key: Key, read: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let place = self.place(key.index())?;
-        place.with(|place| {
-            (place.generation == key.generation() && place.generation & 1 == 1)
-                .then(|| read(&mut place.value))
-        })
+        self.place(key.index())?.with(|generation| generation == key.generation(), read)
     }
 
     /// As [`Slab::with`]; `read` says whether the value was needed for the last time, which is
@@ -114,21 +146,23 @@ impl<T: Default> Slab<T> {
     pub(super) fn with_last(
         &self,
         key: Key,
-        cache: &mut Vec<u32>,
+        cache: &mut Cached,
         read: impl FnOnce(&mut T) -> bool,
     ) -> Option<bool> {
         let place = self.place(key.index())?;
-        let is_last = place.with(|place| {
-            if place.generation != key.generation() || place.generation & 1 == 0 {
-                return None;
-            }
-            let is_last = read(&mut place.value);
-            place.generation = place.generation.wrapping_add(is_last.into());
-            Some(is_last)
-        })?;
+        let is_last = place.with(
+            |generation| generation == key.generation(),
+            |value| {
+                let is_last = read(value);
+                if is_last {
+                    place.generation.store(key.generation().wrapping_add(1), Ordering::Relaxed);
+                }
+                is_last
+            },
+        )?;
         if is_last {
-            cache.push(key.index());
-            if cache.len() > CACHED_MAX {
+            cache.0.push(key.index());
+            if cache.0.len() > CACHED_MAX {
                 self.give_back(cache, CACHED_MAX / 2);
             }
         }
@@ -136,16 +170,17 @@ impl<T: Default> Slab<T> {
     }
 
     /// Gives places of a thread to all, but for `keep` of them, without what they hold.
-    pub(super) fn give_back(&self, cache: &mut Vec<u32>, keep: usize) {
+    #[cold]
+    pub(super) fn give_back(&self, cache: &mut Cached, keep: usize) {
         // The oldest of them: the youngest are those that the processor's cache holds.
-        let count = cache.len().saturating_sub(keep);
-        for &index in &cache[..count] {
+        let count = cache.0.len().saturating_sub(keep);
+        for &index in &cache.0[..count] {
             if let Some(place) = self.place(index) {
-                place.with(|place| place.value = T::default());
+                place.value.with(|value| *value = T::default());
             }
         }
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.indices.extend(cache.drain(..count));
+        free.indices.extend(cache.0.drain(..count));
     }
 
     /// Places that were ever used.
@@ -156,7 +191,7 @@ impl<T: Default> Slab<T> {
     /// What lies at a place, if it is taken.
     pub(super) fn at<R>(&self, index: u32, read: impl FnOnce(&mut T) -> R) -> Option<R> {
         let place = self.pages[page_of(index)?.0].get()?.get(page_of(index)?.1)?;
-        place.with(|place| (place.generation & 1 == 1).then(|| read(&mut place.value)))
+        place.with(|_| true, read)
     }
 
     #[cold]
@@ -180,7 +215,16 @@ impl<T: Default> Slab<T> {
     }
 
     #[inline]
-    fn place(&self, index: u32) -> Option<&Lock<Place<T>>> {
+    fn place(&self, index: u32) -> Option<&Place<T>> {
+        // Few programs have more spans open at once than these.
+        match self.pages[0].get().and_then(|first| first.get(index as usize)) {
+            Some(place) => Some(place),
+            None => self.place_behind(index),
+        }
+    }
+
+    #[inline(never)]
+    fn place_behind(&self, index: u32) -> Option<&Place<T>> {
         let (page, within) = page_of(index)?;
         let page = match self.pages[page].get() {
             Some(page) => page,
@@ -190,13 +234,14 @@ impl<T: Default> Slab<T> {
     }
 
     #[cold]
-    fn make_page(&self, page: usize, index: u32) -> Option<&[Lock<Place<T>>]> {
+    fn make_page(&self, page: usize, index: u32) -> Option<&[Place<T>]> {
         if index >= self.free.lock().unwrap_or_else(PoisonError::into_inner).fresh {
             return None;
         }
         Some(self.pages[page].get_or_init(|| {
             let places = FIRST_PAGE << page;
-            (0..places).map(|_| Lock::new(Place { generation: 0, value: T::default() })).collect()
+            let free = || Place { generation: AtomicU32::new(0), value: Lock::new(T::default()) };
+            (0..places).map(|_| free()).collect()
         }))
     }
 }
@@ -219,7 +264,8 @@ struct Lock<T> {
 }
 
 // SAFETY: `value` is reached only through `with`, which lets in one thread at a time, as a
-// mutex does; like for a mutex the value must be `Send`, as each thread may change it.
+// mutex does, and by `Slab::take`, which says why nobody else is there. Like for a mutex the
+// value must be `Send`, as each thread may change it.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Lock<T> {}
 
@@ -266,6 +312,16 @@ impl Drop for Release<'_> {
 mod tests {
     use super::*;
 
+    #[allow(unsafe_code)]
+    fn take<T: Default>(
+        slab: &Slab<T>,
+        cache: &mut Cached,
+        fill: impl FnOnce(&mut T),
+    ) -> Option<Key> {
+        // SAFETY: each test uses its caches with one slab.
+        unsafe { slab.take(cache, fill) }
+    }
+
     #[test]
     fn pages_follow_each_other() {
         let mut expect = (0, 0);
@@ -282,14 +338,14 @@ mod tests {
     #[test]
     fn keys_find_what_lives_and_nothing_else() {
         let slab = Slab::<u64>::new(1000);
-        let mut cache = Vec::new();
-        let first = slab.take(&mut cache, |value| *value = 7).unwrap();
+        let mut cache = Cached::new();
+        let first = take(&slab, &mut cache, |value| *value = 7).unwrap();
         assert_eq!(slab.with(first, |value| *value), Some(7));
         assert_eq!(slab.with_last(first, &mut cache, |_| false), Some(false));
         assert_eq!(slab.with_last(first, &mut cache, |value| *value == 7), Some(true));
         assert_eq!(slab.with(first, |value| *value), None);
         assert_eq!(slab.with_last(first, &mut cache, |_| true), None);
-        let second = slab.take(&mut cache, |value| *value = 8).unwrap();
+        let second = take(&slab, &mut cache, |value| *value = 8).unwrap();
         assert_ne!(first, second);
         assert_eq!(first.index(), second.index());
         assert_eq!(slab.with(first, |value| *value), None);
@@ -301,8 +357,8 @@ mod tests {
     #[test]
     fn as_many_places_as_it_may_have() {
         let slab = Slab::<u64>::new(1000);
-        let mut cache = Vec::new();
-        let keys: Vec<Key> = std::iter::from_fn(|| slab.take(&mut cache, |_| ())).collect();
+        let mut cache = Cached::new();
+        let keys: Vec<Key> = std::iter::from_fn(|| take(&slab, &mut cache, |_| ())).collect();
         assert_eq!(keys.len(), 1000);
         for key in keys {
             slab.with_last(key, &mut cache, |_| true).unwrap();
@@ -311,22 +367,32 @@ mod tests {
         assert_eq!(slab.free.lock().unwrap().indices.len(), 1000);
     }
 
-    /// Threads that hand each other keys, some of them twice: each value is freed once, and
-    /// what a thread reads is whole.
+    /// Threads that hand each other keys, some of them twice, while one looks at all places:
+    /// each value is freed once, and what a thread reads is whole.
     #[test]
     fn threads_share_places() {
         let slab = Slab::<[u64; 4]>::new(100_000);
         let (sender, receiver) = std::sync::mpsc::channel::<Key>();
         let receiver = Mutex::new(receiver);
         let freed = std::sync::atomic::AtomicU64::new(0);
+        let all = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !all.load(Ordering::Relaxed) {
+                    for index in 0..slab.used() {
+                        let whole = slab.at(index, |place| place.iter().all(|v| *v == place[0]));
+                        assert_ne!(whole, Some(false), "place {index} was seen half filled");
+                    }
+                    std::thread::yield_now();
+                }
+            });
             for number in 0..4 {
                 let (slab, sender) = (&slab, sender.clone());
                 scope.spawn(move || {
-                    let mut cache = Vec::new();
+                    let mut cache = Cached::new();
                     for round in 0..20_000_u64 {
                         let value = round * 4 + number;
-                        let key = slab.take(&mut cache, |place| *place = [value; 4]).unwrap();
+                        let key = take(slab, &mut cache, |place| *place = [value; 4]).unwrap();
                         slab.with(key, |place| place.iter_mut().for_each(|v| *v += 1)).unwrap();
                         sender.send(key).unwrap();
                         sender.send(key).unwrap();
@@ -337,7 +403,7 @@ mod tests {
             drop(sender);
             for _ in 0..3 {
                 scope.spawn(|| {
-                    let mut cache = Vec::new();
+                    let mut cache = Cached::new();
                     loop {
                         let next = receiver.lock().unwrap().recv();
                         let Ok(key) = next else { break };
@@ -348,7 +414,9 @@ mod tests {
                         });
                         if found.is_some() {
                             assert!(whole);
-                            freed.fetch_add(1, Ordering::Relaxed);
+                            if freed.fetch_add(1, Ordering::Relaxed) + 1 == 80_000 {
+                                all.store(true, Ordering::Relaxed);
+                            }
                         }
                     }
                     slab.give_back(&mut cache, 0);

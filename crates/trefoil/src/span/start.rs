@@ -11,13 +11,13 @@ use super::encode::{SPAN_ATTRIBUTE, attribute_str};
 use super::fields::Found;
 use super::local::{Buffers, Fate, Heritage, Local, Places, with_entered};
 use super::open::{Counts, Open, UNSET, attributes};
-use super::slab::Key;
+use super::slab::{Cached, Key};
 use super::undecided::Undecided;
 use super::{Spans, Store, UNRECORDED};
 use crate::account::Dropped;
 use crate::clock;
 use crate::context::{Context, SpanContext, TraceFlags, TraceState};
-use crate::id::{Random, SpanId, TraceId};
+use crate::id::{SpanId, TraceId};
 use crate::sample::{Decision, Start};
 
 /// Whose child a span becomes.
@@ -104,25 +104,29 @@ impl Spans {
     /// Begins a span whose attributes are written already. In `buffers` it leaves what the
     /// place held before.
     #[inline]
+    #[allow(unsafe_code)]
     pub(super) fn begin(
         &self,
         parent: Option<&Parent>,
         mut new: Description,
         buffers: &mut Buffers,
-        places: Places<'_>,
+        mut places: Places<'_>,
     ) -> u64 {
         let store = &*self.0;
         if let Some(heritage) = &new.heritage {
             store.write_baggage(heritage, &mut buffers.body, &mut new.found);
         }
-        let Places { spans, traces, random } = places;
-        let span_id = random.span_id(new.start_ns);
-        let settled = store.settle(parent, &new, buffers, random, traces);
+        let span_id = places.random.span_id(new.start_ns);
+        let settled = store.settle(parent, &new, buffers, &mut places);
+        let Places { spans, traces, .. } = places;
         let fate = settled.fate;
-        let key = store.open.take(spans, |open| {
+        let fill = |open: &mut Open| {
             open.span_id = u64::from_be_bytes(span_id.0);
             fill(open, parent, &new, settled, buffers);
-        });
+        };
+        // SAFETY: the cache is the thread's, which gives it back and clears it before it uses
+        // another store (`Local::with`); places of traces are apart there.
+        let key = unsafe { store.open.take(spans, fill) };
         match key {
             Some(key) => key.get(),
             None => store.no_room(fate, traces),
@@ -156,8 +160,8 @@ impl Spans {
                 };
                 let mut buffers = Buffers::default();
                 std::mem::swap(&mut buffers.body, &mut open.body);
-                let Places { traces, random, .. } = local.places();
-                let settled = store.settle(parent.as_ref(), &new, &buffers, random, traces);
+                let mut places = local.places();
+                let settled = store.settle(parent.as_ref(), &new, &buffers, &mut places);
                 std::mem::swap(&mut buffers.body, &mut open.body);
                 take_over(open, parent.as_ref(), settled);
             });
@@ -287,7 +291,7 @@ fn take_over(open: &mut Open, parent: Option<&Parent>, settled: Settled) {
 impl Store {
     /// The span is not recorded.
     #[cold]
-    fn no_room(&self, fate: Fate, traces: &mut Vec<u32>) -> u64 {
+    fn no_room(&self, fate: Fate, traces: &mut Cached) -> u64 {
         if let Some(trace) = fate.undecided() {
             self.leave_trace(trace, traces);
         }
@@ -303,8 +307,7 @@ impl Store {
         parent: Option<&Parent>,
         new: &Description,
         buffers: &Buffers,
-        random: &mut Random,
-        traces: &mut Vec<u32>,
+        places: &mut Places<'_>,
     ) -> Settled {
         if let Some(parent) = parent {
             let lives = match parent.fate.undecided() {
@@ -323,14 +326,14 @@ impl Store {
         }
         let (trace_id, random) = match parent {
             Some(parent) => (parent.trace_id, parent.flags.0 & TraceFlags::RANDOM.0),
-            None => (random.trace_id(new.start_ns), TraceFlags::RANDOM.0),
+            None => (places.random.trace_id(new.start_ns), TraceFlags::RANDOM.0),
         };
         if self.samples_all_new && parent.is_none() {
             let flags = TraceFlags(random | TraceFlags::SAMPLED.0);
             let heritage = new.heritage.clone();
             return Settled { trace_id, flags, fate: Fate::DIRECT, heritage, local_root: true };
         }
-        self.settle_anew(parent, (trace_id, random), new, buffers, traces)
+        self.settle_anew(parent, (trace_id, random), new, buffers, places)
     }
 
     /// Asks the sampler.
@@ -340,12 +343,15 @@ impl Store {
         (trace_id, random): (TraceId, u8),
         new: &Description,
         buffers: &Buffers,
-        traces: &mut Vec<u32>,
+        places: &mut Places<'_>,
     ) -> Settled {
         let decision = self.decide(parent, trace_id, new, buffers);
         let sampled = if decision.sampled { TraceFlags::SAMPLED.0 } else { 0 };
-        let heritage = inherited(new.heritage.as_ref(), decision.state.as_ref());
-        let fate = self.fate(&decision, heritage.as_deref(), new.start_ns, traces);
+        let heritage = match &decision.state {
+            None => new.heritage.clone(),
+            Some(state) => inherited(new.heritage.as_ref(), state, places.inherited),
+        };
+        let fate = self.fate(&decision, heritage.as_deref(), new.start_ns, places.traces);
         Settled { trace_id, flags: TraceFlags(random | sampled), fate, heritage, local_root: true }
     }
 
@@ -386,7 +392,7 @@ impl Store {
         decision: &Decision,
         heritage: Option<&Heritage>,
         start_ns: u64,
-        cache: &mut Vec<u32>,
+        cache: &mut Cached,
     ) -> Fate {
         let keep = &self.keep;
         let may_change = keep.errors || keep.slow.is_some() || !keep.slow_by_route.is_empty();
@@ -425,15 +431,21 @@ impl Store {
     }
 }
 
-/// The heritage with another `tracestate`, if there is one.
-fn inherited(old: Option<&Arc<Heritage>>, state: Option<&TraceState>) -> Option<Arc<Heritage>> {
-    match state {
-        None => old.cloned(),
-        Some(state) => {
-            let baggage = old.map(|old| old.baggage.clone()).unwrap_or_default();
-            heritage(state.clone(), baggage)
-        }
+/// The heritage with another `tracestate`. `last` is what this gave the last time.
+fn inherited(
+    old: Option<&Arc<Heritage>>,
+    state: &TraceState,
+    last: &mut Option<Arc<Heritage>>,
+) -> Option<Arc<Heritage>> {
+    let baggage = old.map(|old| old.baggage.clone()).unwrap_or_default();
+    if !baggage.is_empty() {
+        return heritage(state.clone(), baggage);
     }
+    match last {
+        Some(last) if last.state.is_same(state) => {}
+        _ => *last = heritage(state.clone(), baggage),
+    }
+    last.clone()
 }
 
 /// A value as samplers compare it.

@@ -13,13 +13,13 @@ use std::time::Duration;
 use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes};
 use super::local::{Buffers, Local, empty};
 use super::open::{Open, attributes, encode_flags};
-use super::slab::Key;
+use super::slab::{Cached, Key};
 use super::{Spans, Store};
 use crate::account::Dropped;
 use crate::config::KeepSettings;
 use crate::context::{TraceFlags, TraceState};
 use crate::export::Priority;
-use crate::sample::{probability, with_threshold};
+use crate::sample::{has_threshold, probability, with_threshold};
 
 /// A trace whose local part has open spans.
 #[derive(Default)]
@@ -113,8 +113,9 @@ const SEVERITY_WARN: u8 = 13;
 
 impl Store {
     /// Makes a trace of one open span, its local root.
-    pub(super) fn begin_trace(&self, cache: &mut Vec<u32>, new: Undecided) -> Option<Key> {
-        self.undecided.take(cache, |trace| {
+    #[allow(unsafe_code)]
+    pub(super) fn begin_trace(&self, cache: &mut Cached, new: Undecided) -> Option<Key> {
+        let fill = |trace: &mut Trace| {
             trace.open = 1;
             trace.sampled = new.sampled;
             trace.threshold = new.threshold;
@@ -125,7 +126,10 @@ impl Store {
             if new.settled {
                 trace.settle_by_sampler();
             }
-        })
+        };
+        // SAFETY: the cache is the thread's, which gives it back and clears it before it uses
+        // another store (`Local::with`); places of traces and of spans are apart there.
+        unsafe { self.undecided.take(cache, fill) }
     }
 
     /// One more open span, unless the trace has none any more.
@@ -134,7 +138,7 @@ impl Store {
     }
 
     /// One open span less, which never was.
-    pub(super) fn leave_trace(&self, key: Key, cache: &mut Vec<u32>) {
+    pub(super) fn leave_trace(&self, key: Key, cache: &mut Cached) {
         self.undecided.with_last(key, cache, Trace::one_less);
     }
 
@@ -421,7 +425,7 @@ impl Trace {
 
 /// What a thread has for the end of a span.
 pub(super) struct Workplace<'a> {
-    pub(super) traces: &'a mut Vec<u32>,
+    pub(super) traces: &'a mut Cached,
     pub(super) credit: &'a mut usize,
     /// What a decided trace held.
     pub(super) released: &'a mut Held,
@@ -442,8 +446,14 @@ impl Leaving {
 fn encode_mark(out: &mut Vec<u8>, reason: &str, threshold: u64, state: &TraceState) {
     attribute_str(out, SPAN_ATTRIBUTE, "sampling.reason", reason);
     attribute_double(out, SPAN_ATTRIBUTE, "sampling.probability", probability(threshold));
-    let state = with_threshold(state, Some(threshold));
-    bytes(out, 3, state.as_str().as_bytes());
+    if threshold == 0 && state.is_empty() {
+        bytes(out, 3, b"ot=th:0");
+    } else if has_threshold(state, threshold) {
+        bytes(out, 3, state.as_str().as_bytes());
+    } else {
+        let state = with_threshold(state, Some(threshold));
+        bytes(out, 3, state.as_str().as_bytes());
+    }
 }
 
 fn set_sampled(message: &mut [u8], flags_at: usize) {

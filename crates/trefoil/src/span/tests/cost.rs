@@ -59,10 +59,6 @@ fn cases() -> [(&'static str, Rig); 4] {
 #[test]
 fn the_steady_state_does_not_allocate() {
     for (name, rig) in cases() {
-        if name == "sampled with a share" {
-            // Its `tracestate` is made anew.
-            continue;
-        }
         rig.run(|| {
             (0..100).for_each(pair);
             let before = ALLOCATIONS.get();
