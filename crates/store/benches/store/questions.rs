@@ -5,10 +5,10 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use trefoil_store::model::Value;
+use trefoil_store::model::{StoredLog, Value};
 use trefoil_store::{
-    Compare, Field, LineFilter, LogScan, MatchOp, Matcher, Order, Samples, Snapshot, SpanFilter,
-    SpanScan, Store, Tally, TimeRange,
+    Compare, Counted, Field, LineFilter, LogCounter, LogScan, MatchOp, Matcher, Order, Samples,
+    Snapshot, SpanFilter, SpanScan, Store, Tally, TimeRange,
 };
 
 use crate::{Load, figure};
@@ -122,21 +122,52 @@ fn logs(load: &Load, snapshot: &Snapshot) {
     let inside = [LineFilter::Contains(middle)];
     time(load, "a piece of a word of one line", |tally| ask(&inside, u64::MAX, tally));
     time(load, "the last hundred", |tally| ask(&[], 100, tally));
-    time(load, "by severity and minute", |tally| by_severity(snapshot, tally));
+    let minutes = minutes(snapshot);
+    time(load, "by severity and minute", |tally| by_severity(snapshot, &minutes, tally));
     time(load, "all", |tally| ask(&[], u64::MAX, tally));
 }
 
+/// Where minutes end, from the first line to the last.
+fn minutes(snapshot: &Snapshot) -> Vec<i64> {
+    let (mut first, mut last) = (i64::MAX, i64::MIN);
+    for order in [Order::Forward, Order::Backward] {
+        let scan = LogScan { streams: &[], range: TimeRange::ALL, lines: &[], order };
+        let found = snapshot.logs(&scan, &Tally::unlimited(), &mut |log| {
+            let time_ns = i64::try_from(log.record.time_ns).unwrap_or(i64::MAX);
+            (first, last) = (first.min(time_ns), last.max(time_ns));
+            ControlFlow::Break(())
+        });
+        found.expect("lines can be read");
+    }
+    let bounds = (0..).map(|minute| first + minute * MINUTE_NS);
+    bounds.take_while(|bound| *bound < last).collect()
+}
+
 /// Counts lines by severity and minute; returns how many lines there are.
-fn by_severity(snapshot: &Snapshot, tally: &Tally) -> u64 {
-    let mut counts = std::collections::HashMap::new();
-    let scan = LogScan { streams: &[], range: TimeRange::ALL, lines: &[], order: Order::Any };
-    let done = snapshot.logs(&scan, tally, &mut |log| {
-        let key = (log.record.time_ns / 60_000_000_000, log.record.severity);
-        *counts.entry(key).or_insert(0u64) += 1;
-        ControlFlow::Continue(())
-    });
+fn by_severity(snapshot: &Snapshot, bounds: &[i64], tally: &Tally) -> u64 {
+    let all = LogScan { streams: &[], range: TimeRange::ALL, lines: &[], order: Order::Any };
+    let mut counts = BySeverity(vec![0; 256 * (bounds.len() + 1)]);
+    let done = snapshot.log_counts(&all, bounds, &|_| false, tally, &mut counts);
     done.expect("lines can be read");
-    counts.values().sum()
+    counts.0.iter().sum()
+}
+
+const MINUTE_NS: i64 = 60_000_000_000;
+
+struct BySeverity(Vec<u64>);
+
+impl LogCounter for BySeverity {
+    fn group(&mut self, log: &StoredLog<'_>) -> Counted {
+        Counted::As(usize::from(log.record.severity))
+    }
+
+    fn add(&mut self, group: usize, bucket: usize, records: u64) {
+        self.0[bucket * 256 + group] += records;
+    }
+
+    fn record(&mut self, _: &StoredLog<'_>) -> ControlFlow<()> {
+        unreachable!("all groups are counted together")
+    }
 }
 
 fn metrics(load: &Load, snapshot: &Snapshot) {
