@@ -108,6 +108,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|verb| verb == FLEET_SERVICE) {
         return trefoil_fleet::service(arguments);
     }
+    memory::allocator::set_up();
     verb().report()
 }
 

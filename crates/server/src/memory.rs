@@ -5,6 +5,8 @@
 //! beforehand what a query will take, so the process as a whole is watched: when it comes
 //! near the number, the query that has read most is stopped, with an error that says why.
 
+pub(crate) mod allocator;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 

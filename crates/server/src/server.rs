@@ -192,6 +192,7 @@ async fn open_store(config: &Config) -> Result<Store, String> {
 fn keep_house(state: Arc<AppState>) -> Result<Ticker, String> {
     let mut last_error = String::new();
     let mut last_refusal = None;
+    let mut last_parts = 0;
     Ticker::start("housekeeper", MAINTENANCE_INTERVAL, move || {
         let error = match state.store.maintain(state.clock.now_ns()) {
             Ok(()) => String::new(),
@@ -202,7 +203,14 @@ fn keep_house(state: Arc<AppState>) -> Result<Ticker, String> {
             say!("trefoil: housekeeping: {error}");
         }
         last_error = error;
-        let refusal = refusing(&state.store.stats()).map(str::to_owned);
+        let stats = state.store.stats();
+        let parts = stats.metrics.part_bytes + stats.logs.part_bytes + stats.traces.part_bytes;
+        if parts != last_parts {
+            // A flush or a merge has freed what it worked with.
+            memory::allocator::give_back();
+            last_parts = parts;
+        }
+        let refusal = refusing(&stats).map(str::to_owned);
         // The numbers in the reason change every second; that it is refused does not.
         match (&last_refusal, &refusal) {
             (None, Some(why)) => say!("trefoil: writes are refused: {why}"),

@@ -17,6 +17,17 @@ use crate::span::Spans;
 /// Lines of the access log say again what the span says.
 pub(crate) const ACCESS_LOG: &str = "trefoil::access";
 
+/// Modules whose spans and events are the application's in all but their place.
+const ON_BEHALF: [&str; 5] =
+    ["trefoil::grpc", "trefoil::http", "trefoil::reqwest", "trefoil::sqlx", "trefoil::work"];
+
+/// Whether the place of a callsite, `code.*`, is one in the application. That of a layer of
+/// ours tells nobody anything.
+pub(crate) fn is_in_application(metadata: &Metadata<'_>) -> bool {
+    let module = metadata.module_path().unwrap_or_default();
+    !ON_BEHALF.iter().any(|ours| module.starts_with(ours))
+}
+
 /// Receives the spans and events of `tracing`'s macros. A place for other layers, if there
 /// are any.
 pub struct Subscriber {

@@ -8,6 +8,7 @@ use trefoil_wire::protobuf::Writer;
 
 use super::record;
 use super::subsystem::{self, Subsystems};
+use crate::subscriber::is_in_application;
 
 /// Places that are remembered; what more a program has is encoded each time. A power of two.
 const PLACES_MAX: usize = 2048;
@@ -43,7 +44,7 @@ impl Callsite {
         if !metadata.name().starts_with("event ") {
             head.event_name(metadata.name());
         }
-        if code_location {
+        if code_location && is_in_application(metadata) {
             if let Some(file) = metadata.file() {
                 head.attribute("code.file.path", |value| value.str(file));
             }

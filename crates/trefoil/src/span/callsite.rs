@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tracing_core::Metadata;
 
 use super::encode::{EVENT_ATTRIBUTE, SPAN_ATTRIBUTE, attribute_int, attribute_str};
+use crate::subscriber::is_in_application;
 
 /// A callsite, made when it is first used and never given back: it lies in the program's
 /// code and so does its metadata.
@@ -74,6 +75,9 @@ fn look_up(metadata: &'static Metadata<'static>) -> Option<&'static Callsite> {
 
 /// Semantic conventions, `code.*`.
 pub(super) fn encode_location(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
+    if !is_in_application(metadata) {
+        return;
+    }
     if let Some(file) = metadata.file() {
         attribute_str(out, SPAN_ATTRIBUTE, "code.file.path", file);
     }
@@ -107,6 +111,22 @@ mod tests {
         FieldSet::new(&[], identify_callsite!(&SITE)),
         Kind::SPAN,
     );
+
+    #[test]
+    fn a_layer_of_ours_is_no_place_in_the_application() {
+        let of = |module| {
+            let fields = FieldSet::new(&[], identify_callsite!(&SITE));
+            let (file, line) = (Some("file.rs"), Some(7));
+            let kind = Kind::SPAN;
+            let metadata =
+                Metadata::new("name", "target", Level::INFO, file, line, module, fields, kind);
+            let mut location = Vec::new();
+            encode_location(&mut location, &metadata);
+            !location.is_empty()
+        };
+        assert!(of(Some("shop::http")) && of(None) && of(Some("trefoil_shop")));
+        assert!(!of(Some("trefoil::http::exchange")) && !of(Some("trefoil::sqlx")));
+    }
 
     #[test]
     fn a_callsite_is_made_once_for_all_threads() {
