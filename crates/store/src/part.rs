@@ -305,6 +305,21 @@ impl PartFile {
         }
     }
 
+    /// The block as `decode` makes it of its bytes; `None` if it is damaged or malformed, which
+    /// is counted once.
+    pub(crate) fn decode<T>(
+        &self,
+        block: &BlockRef,
+        decode: impl FnOnce(Vec<u8>) -> Option<T>,
+    ) -> Result<Option<Arc<T>>> {
+        let Some(bytes) = self.read(block)? else { return Ok(None) };
+        let decoded = decode(bytes);
+        if decoded.is_none() {
+            self.set_aside(block);
+        }
+        Ok(decoded.map(Arc::new))
+    }
+
     /// Marks a block as damaged: it is not read again.
     pub(crate) fn set_aside(&self, block: &BlockRef) {
         if hold(&self.set_aside).insert(block.offset) {

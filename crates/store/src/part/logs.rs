@@ -289,7 +289,7 @@ impl LogsPart {
     /// Reads the first piece of a block; `None` if it is damaged.
     pub(crate) fn read(&self, info: &LogBlockInfo) -> Result<Option<Arc<LogBlock>>> {
         let version = self.file.version;
-        self.decode(&info.block, |bytes| {
+        self.file.decode(&info.block, |bytes| {
             let block = if version < LINES_SINCE {
                 older::block(bytes, version)
             } else {
@@ -312,7 +312,7 @@ impl LogsPart {
                 gaps => gaps,
             },
         };
-        self.decode(&pieces.bodies, |bytes| match gaps {
+        self.file.decode(&pieces.bodies, |bytes| match gaps {
             None => older::bodies(bytes, rows as usize),
             Some(gaps) => LogBodies::read(bytes, &gaps, rows as usize),
         })
@@ -324,13 +324,13 @@ impl LogsPart {
         pieces: &LogPieces,
         block: &LogBlock,
     ) -> Result<Option<Arc<LogAttributes>>> {
-        self.decode(&pieces.attributes, |bytes| LogAttributes::read(bytes, block))
+        self.file.decode(&pieces.attributes, |bytes| LogAttributes::read(bytes, block))
     }
 
     /// Reads the ids of a block.
     pub(crate) fn read_ids(&self, pieces: &LogPieces, rows: u32) -> Result<Option<Arc<LogIds>>> {
         let version = self.file.version;
-        self.decode(&pieces.ids, |bytes| match version {
+        self.file.decode(&pieces.ids, |bytes| match version {
             ..LINES_SINCE => older::ids(&bytes, rows as usize),
             _ => LogIds::read(&bytes, rows as usize),
         })
@@ -349,19 +349,6 @@ impl LogsPart {
         };
         let (bodies, attributes, ids) = (Some(bodies), Some(attributes), Some(ids));
         Ok(Some(LogRows { block, bodies, attributes, ids }))
-    }
-
-    fn decode<T>(
-        &self,
-        block: &BlockRef,
-        decode: impl FnOnce(Vec<u8>) -> Option<T>,
-    ) -> Result<Option<Arc<T>>> {
-        let Some(bytes) = self.file.read(block)? else { return Ok(None) };
-        let decoded = decode(bytes);
-        if decoded.is_none() {
-            self.file.set_aside(block);
-        }
-        Ok(decoded.map(Arc::new))
     }
 }
 

@@ -353,7 +353,7 @@ impl SpansPart {
 
     /// Reads the first piece of a block; `None` if it is damaged.
     pub(crate) fn read(&self, info: &SpanBlockInfo) -> Result<Option<Arc<SpanBlock>>> {
-        self.decode(&info.block, |bytes| {
+        self.file.decode(&info.block, |bytes| {
             let block = SpanBlock::read(bytes, self.file.version);
             block.filter(|b| b.len() == info.rows as usize)
         })
@@ -365,7 +365,7 @@ impl SpansPart {
         info: &BlockRef,
         rows: u32,
     ) -> Result<Option<Arc<SpanAttributes>>> {
-        self.decode(info, |bytes| SpanAttributes::read(bytes, rows as usize))
+        self.file.decode(info, |bytes| SpanAttributes::read(bytes, rows as usize))
     }
 
     /// Reads the details of a block.
@@ -374,18 +374,19 @@ impl SpansPart {
         info: &BlockRef,
         rows: u32,
     ) -> Result<Option<Arc<SpanDetails>>> {
-        self.decode(info, |bytes| SpanDetails::read(bytes, rows as usize))
+        self.file.decode(info, |bytes| SpanDetails::read(bytes, rows as usize))
     }
 
     /// Reads a page of traces.
     pub(crate) fn read_page(&self, info: &PageInfo) -> Result<Option<Arc<TracePage>>> {
         let Some(ids) = self.file.read(&info.ids)? else { return Ok(None) };
-        self.decode(&info.structure, |bytes| TracePage::read(info, bytes, &ids, self.file.version))
+        self.file
+            .decode(&info.structure, |bytes| TracePage::read(info, bytes, &ids, self.file.version))
     }
 
     /// Reads a block of the index by trace.
     pub(crate) fn read_index(&self, block: &BlockRef) -> Result<Option<Arc<IndexBlock>>> {
-        self.decode(block, |bytes| IndexBlock::read(&bytes))
+        self.file.decode(block, |bytes| IndexBlock::read(&bytes))
     }
 
     /// Reads all pieces of a block; `None` if one is damaged.
@@ -412,19 +413,6 @@ impl SpansPart {
     ) -> Result<()> {
         let done = each_count(block, &self.owners, visit);
         done.ok_or_else(|| self.file.corrupt("a count of thinned spans is malformed"))
-    }
-
-    fn decode<T>(
-        &self,
-        block: &BlockRef,
-        decode: impl FnOnce(Vec<u8>) -> Option<T>,
-    ) -> Result<Option<Arc<T>>> {
-        let Some(bytes) = self.file.read(block)? else { return Ok(None) };
-        let decoded = decode(bytes);
-        if decoded.is_none() {
-            self.file.set_aside(block);
-        }
-        Ok(decoded.map(Arc::new))
     }
 
     /// The blocks that may have rows of a trace by an index of version 1, which has them in
