@@ -41,6 +41,21 @@ pub(super) fn whole(
     for part in &snapshot.parts.spans {
         spans_of_part(snapshot, part, trace, tally, &mut found)?;
     }
+    spans_of_heads(snapshot, trace, tally, &mut found)?;
+    let cutoff_ns = snapshot.cutoffs_ns[Signal::Traces as usize];
+    found.retain(|s| clamp_time(s.span.start_ns) >= cutoff_ns);
+    found.sort_by_key(|s| s.span.start_ns);
+    forget_repeats(&mut found);
+    Ok(found)
+}
+
+/// Adds the spans of a trace that are in heads.
+fn spans_of_heads(
+    snapshot: &Snapshot,
+    trace: TraceId,
+    tally: &Tally,
+    found: &mut Vec<StoredSpan<'static>>,
+) -> Result<()> {
     for view in &snapshot.heads {
         let rows = view.head.read().spans.of_trace(trace, view.visible);
         let spans = HeadSpans::with_rows(view, rows);
@@ -50,11 +65,7 @@ pub(super) fn whole(
             found.push(span.into_owned());
         }
     }
-    let cutoff_ns = snapshot.cutoffs_ns[Signal::Traces as usize];
-    found.retain(|s| clamp_time(s.span.start_ns) >= cutoff_ns);
-    found.sort_by_key(|s| s.span.start_ns);
-    forget_repeats(&mut found);
-    Ok(found)
+    Ok(())
 }
 
 /// Adds a part's spans of a trace.
@@ -320,15 +331,7 @@ pub(super) fn matching(
             Ok(())
         })?;
     }
-    for view in &snapshot.heads {
-        let rows = view.head.read().spans.of_trace(trace, view.visible);
-        let spans = HeadSpans::with_rows(view, rows);
-        for row in 0..spans.rows.len() as u32 {
-            let (span, bytes) = spans.span(row)?;
-            tally.add(1, bytes as u64)?;
-            found.push(span.into_owned());
-        }
-    }
+    spans_of_heads(snapshot, trace, tally, &mut found)?;
     let cutoff_ns = snapshot.cutoffs_ns[Signal::Traces as usize];
     found.retain(|s| {
         clamp_time(s.span.start_ns) >= cutoff_ns && filter.matches(&s.span, &s.resource)
