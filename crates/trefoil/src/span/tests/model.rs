@@ -28,6 +28,16 @@ fn m4_random_traces_leave_as_promised() {
 
 const THREADS: usize = 3;
 
+/// Shares, and the 56 bits from which on a trace is sampled: four digits of them count,
+/// behind the leading `f`.
+const SHARES: [(f64, u64); 5] = [
+    (0.0, 1 << 56),
+    (0.01, 0xfd_70a0_0000_0000),
+    (0.3, 0xb3_3300_0000_0000),
+    (0.5, 0x80_0000_0000_0000),
+    (0.9, 0x19_9900_0000_0000),
+];
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A new span: its number is the next one.
@@ -51,10 +61,9 @@ enum Of {
 
 fn check(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let shares = [0.0, 0.01, 0.3, 0.5, 0.9];
-    let share = shares[dice.below(shares.len())];
+    let share = SHARES[dice.below(SHARES.len())];
     let steps = history(&mut dice);
-    let rig = Rig::new(&settings(SamplerSettings::Ratio(share)));
+    let rig = Rig::new(&settings(SamplerSettings::Ratio(share.0)));
     let begun = carry_out(&rig, &steps, &mut dice);
     let expect = Model::new(share, &begun).run(&steps);
 
@@ -203,7 +212,8 @@ fn remote(sampled: bool) -> Context {
 
 /// What is promised.
 struct Model<'a> {
-    share: f64,
+    /// One of [`SHARES`].
+    share: (f64, u64),
     begun: &'a [SpanContext],
     /// By span: its local trace, its parent, whether it failed.
     spans: Vec<(usize, Option<usize>, bool)>,
@@ -223,7 +233,7 @@ struct Local {
 }
 
 impl Model<'_> {
-    fn new(share: f64, begun: &[SpanContext]) -> Model<'_> {
+    fn new(share: (f64, u64), begun: &[SpanContext]) -> Model<'_> {
         Model { share, begun, spans: Vec::new(), traces: Vec::new(), left: BTreeMap::new() }
     }
 
@@ -256,7 +266,7 @@ impl Model<'_> {
             None => {
                 let random = self.begun[number].trace_id.0;
                 let random = u64::from_be_bytes(random[8..].try_into().unwrap()) & ((1 << 56) - 1);
-                let sampled = random as f64 / (1_u64 << 56) as f64 >= 1.0 - self.share;
+                let sampled = random >= self.share.1;
                 let ended = Vec::new();
                 self.traces.push(Local { root: number, sampled, open: 0, ended, verdict: None });
                 self.traces.len() - 1
@@ -274,7 +284,7 @@ impl Model<'_> {
         }
         let trace = &self.traces[at];
         if trace.root == number {
-            let by_sampler = trace.sampled.then_some(("ratio", self.share));
+            let by_sampler = trace.sampled.then_some(("ratio", self.share.0));
             self.decide(at, by_sampler);
         }
         let trace = &mut self.traces[at];
