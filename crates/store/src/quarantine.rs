@@ -16,21 +16,12 @@ pub(crate) fn dir(store: &Path) -> PathBuf {
 }
 
 /// Moves a file of the store's directory `store/folder/file` to its quarantine; durable
-/// there when this returns, the folder it came from is for the caller to sync.
+/// there when this returns, the folder it came from is for the caller to sync. The second
+/// name is durable before the first one goes: a rename across folders that a power cut
+/// catches half way may leave no name at all.
 pub(crate) fn take(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
-    let store = path.parent().and_then(Path::parent);
-    let (Some(store), Some(name)) = (store, path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let aside = dir(store);
-    vfs.create_dir(&aside)?;
-    match vfs.rename(path, &aside.join(name)) {
-        // An earlier try came so far and failed below.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        moved => moved?,
-    }
-    vfs.sync_dir(&aside)?;
-    vfs.sync_dir(store)
+    keep(vfs, path)?;
+    vfs.remove(path)
 }
 
 /// Puts a second name of a file of the store's directory into its quarantine, for when
