@@ -29,6 +29,7 @@ mod faults;
 mod lifecycle;
 mod references;
 mod retention;
+mod segments;
 mod simulation;
 
 fn settings() -> Settings {

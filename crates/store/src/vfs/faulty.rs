@@ -197,10 +197,11 @@ impl Faulty {
     /// Changes one byte of a file, as a bad disk does.
     pub(crate) fn flip(&self, path: &Path, offset: usize) {
         let mut state = self.hold();
-        if let Some(&inode) = state.names.get(path)
-            && let Some(byte) = state.inodes[inode].bytes.get_mut(offset)
-        {
-            *byte ^= 0x55;
+        if let Some(&inode) = state.names.get(path) {
+            let Inode { bytes, durable, .. } = &mut state.inodes[inode];
+            for byte in [bytes.get_mut(offset), durable.get_mut(offset)].into_iter().flatten() {
+                *byte ^= 0x55;
+            }
         }
     }
 

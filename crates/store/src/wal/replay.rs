@@ -108,8 +108,11 @@ impl<'a> Segment<'a> {
                     next
                 }
                 // The start of a segment was never finished, or is all there was.
+                // A failing disk may also have kept one that could not be begun and not be
+                // removed; what came after it went elsewhere, and the numbers will tell.
                 None => {
-                    replayed.damaged += u64::from(!newest);
+                    let held_something = self.len > SEGMENT_HEADER as u64;
+                    replayed.damaged += u64::from(!newest && held_something);
                     return Ok(if newest { 0 } else { self.len });
                 }
             },
