@@ -8,6 +8,7 @@ mod count;
 mod features;
 mod install;
 mod rust;
+mod sanitizer;
 mod ui;
 
 use std::time::Instant;
@@ -77,31 +78,38 @@ const STEPS: &[Step] = &[
     Step { name: "browser test", part: "ui", run: ui::browser, again: "cargo xtask test ui" },
     Step {
         name: "features alone",
-        part: ON_DEMAND,
+        part: "features",
         run: features::alone,
         again: "cargo xtask test features",
     },
     Step {
         name: "https without tls",
-        part: ON_DEMAND,
+        part: "features",
         run: features::https_without_tls,
         again: "cargo xtask test features",
     },
+    Step {
+        name: "AddressSanitizer",
+        part: "sanitizer",
+        run: sanitizer::addresses,
+        again: "cargo xtask test sanitizer",
+    },
 ];
 
-/// A part that takes minutes and changes seldom: for whoever touches the crate's manifest.
-const ON_DEMAND: &str = "features";
+/// Parts that take minutes and change seldom: for whoever touches the crate's manifest, or
+/// its `unsafe`.
+const ON_DEMAND: [&str; 2] = ["features", "sanitizer"];
 
 /// `cargo xtask test [PART]`
 pub(crate) fn run(arguments: &[String]) -> super::Outcome {
     let part = arguments.first().map(String::as_str);
     let chosen: Vec<&Step> = STEPS
         .iter()
-        .filter(|step| part.map_or(step.part != ON_DEMAND, |p| p == step.part))
+        .filter(|step| part.map_or(!ON_DEMAND.contains(&step.part), |p| p == step.part))
         .collect();
     if chosen.is_empty() || arguments.len() > 1 {
         return Err(format!(
-            "what is `{}`? The parts are: rust clients ui tidy features",
+            "what is `{}`? The parts are: rust clients ui tidy features sanitizer",
             arguments.join(" ")
         ));
     }
