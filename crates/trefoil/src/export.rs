@@ -28,7 +28,7 @@ mod tls;
 
 pub(crate) use probe::{Tried, try_once};
 pub(crate) use pump::Collect;
-pub(crate) use queue::{Priority, Queue};
+pub(crate) use queue::{Outbox, Priority, Queue};
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -22,6 +22,7 @@ mod log;
 pub mod metric;
 mod sample;
 mod span;
+mod spin;
 mod subscriber;
 
 mod propagate;

@@ -36,7 +36,7 @@ use crate::account::Account;
 use crate::clock;
 use crate::config::{KeepSettings, SpanLimits, TraceSettings};
 use crate::context::{Context, SpanContext};
-use crate::export::{Priority, Queue};
+use crate::export::{Outbox, Priority, Queue};
 use crate::sample::Sampler;
 use callsite::{Callsite, encode_origin};
 use encode::{EVENT_ATTRIBUTE, LINK_ATTRIBUTE, attribute_value, bytes, fixed64};
@@ -186,8 +186,9 @@ impl Spans {
     pub(crate) fn drop_handle(&self, id: u64) -> bool {
         let Some(key) = Key::from_u64(id) else { return false };
         Local::with(&self.0, |local| {
-            let Local { spans, traces, credit, released, out, .. } = local;
-            let work = &mut Workplace { traces, credit, released };
+            let Local { spans, traces, credit, released, out, outbox, .. } = local;
+            let outbox = outbox.as_deref();
+            let work = &mut Workplace { traces, credit, released, outbox };
             let mut leaving = Leaving::default();
             let mut ends = false;
             let found = self.0.open.with_last(key, spans, |open| {
@@ -210,6 +211,11 @@ impl Spans {
             if !leaving.is_nothing() {
                 self.0.push(&leaving, out, work.released);
                 out.clear();
+                if leaving.fills_outbox
+                    && let (Outlet::Queue(queue), Some(outbox)) = (&self.0.spans_out, outbox)
+                {
+                    queue.take_over(outbox);
+                }
             }
             found.is_some() && ends
         })
@@ -556,15 +562,28 @@ impl Store {
             self.account.sampled_out(1);
             return Leaving::default();
         }
-        open.encode(&mut out.body, end_ns, self.code_location);
+        if !open.failed()
+            && let (Outlet::Queue(queue), Some(outbox)) = (&self.spans_out, work.outbox)
+        {
+            let encode = |out: &mut Vec<u8>| self.encode_direct(open, end_ns, out);
+            if let Some(fills_outbox) = outbox.write(queue, open.scope, encode) {
+                return Leaving::by_outbox(fills_outbox);
+            }
+        }
+        self.encode_direct(open, end_ns, &mut out.body);
+        let priority = if open.failed() { Priority::Error } else { Priority::Normal };
+        Leaving::of_span(open.scope, priority)
+    }
+
+    /// A whole span that no verdict adds to.
+    fn encode_direct(&self, open: &Open, end_ns: u64, out: &mut Vec<u8>) {
+        open.encode(out, end_ns, self.code_location);
         if let Some(heritage) = &open.heritage
             && !heritage.state.is_empty()
         {
-            bytes(&mut out.body, 3, heritage.state.as_str().as_bytes());
+            bytes(out, 3, heritage.state.as_str().as_bytes());
         }
-        open::encode_flags(&mut out.body, open.flags, open.remote_parent);
-        let priority = if open.failed() { Priority::Error } else { Priority::Normal };
-        Leaving::of_span(open.scope, priority)
+        open::encode_flags(out, open.flags, open.remote_parent);
     }
 
     /// The span ends because its thread unwinds.
@@ -590,6 +609,15 @@ enum Outlet {
 }
 
 impl Outlet {
+    /// An outbox for this thread.
+    fn outbox(&self) -> Option<Arc<Outbox>> {
+        match self {
+            Outlet::Queue(queue) => queue.outbox(),
+            #[cfg(test)]
+            Outlet::Nowhere | Outlet::Captured(_) => None,
+        }
+    }
+
     #[inline]
     fn push(&self, scope: &'static str, priority: Priority, message: &[u8]) {
         match self {

@@ -200,7 +200,8 @@ impl Groups {
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        let mut all = Writer::new();
+        let room = self.groups.iter().map(|(_, group)| group.len() + HEAD_BYTES_MAX).sum();
+        let mut all = Writer::from_vec(Vec::with_capacity(room));
         for (_, group) in &self.groups {
             all.bytes(2, group.as_bytes());
         }
@@ -210,13 +211,20 @@ impl Groups {
 
 /// An OTLP export request of these halves, of any signal: their envelopes have one shape.
 pub(super) fn request(resource: &Resource, halves: &[Rc<Half>]) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.message(1, |w| {
-        w.bytes(1, resource.encoded());
-        halves.iter().for_each(|half| w.encoded(&half.scopes));
-    });
+    let mut head = Writer::new();
+    head.bytes(1, resource.encoded());
+    let scopes: usize = halves.iter().map(|half| half.scopes.len()).sum();
+    let length = head.len() + scopes;
+    // Lengths are known, so nothing of what may be megabytes moves.
+    let mut w = Writer::from_vec(Vec::with_capacity(length + HEAD_BYTES_MAX));
+    w.head(1, length);
+    w.encoded(head.as_bytes());
+    halves.iter().for_each(|half| w.encoded(&half.scopes));
     w.into_bytes()
 }
+
+/// Tag and length of a field take no more.
+const HEAD_BYTES_MAX: usize = 11;
 
 /// What one exporter sends at once.
 #[derive(Debug)]

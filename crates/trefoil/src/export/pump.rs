@@ -158,6 +158,7 @@ impl Pump {
         match &self.source {
             Source::Metrics { .. } => self.collect(),
             Source::Queue(queue) => {
+                queue.empty_outboxes();
                 let goal = self.taken.get() + queue.waiting().items as u64;
                 self.now.notify_one();
                 loop {

@@ -1,5 +1,9 @@
 //! Finished spans and log records on their way to the exporter's thread.
 
+mod outbox;
+
+pub(crate) use outbox::Outbox;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::account::{Account, Dropped};
 use crate::config::BatchSettings;
+use outbox::Outboxes;
 
 /// Largest item, and most bytes of items in a batch. Receivers of OTLP over gRPC take
 /// 4 MiB unless told otherwise; the rest is for the envelope.
@@ -32,12 +37,14 @@ pub(crate) enum Priority {
 /// Items of one signal that wait to be exported.
 ///
 /// Producers lock one of a few shards for the time of a copy; which one is a matter of the
-/// thread, and a busy one is passed by. What waits in all shards is one number.
+/// thread, and a busy one is passed by. What waits in all shards is one number. A thread with
+/// an [`Outbox`] comes here once for many items.
 pub(crate) struct Queue {
     account: Arc<Account>,
     settings: BatchSettings,
     waiting: Waiting,
     shards: Box<[Shard]>,
+    outboxes: Outboxes,
     /// Told when a batch is full, and when it is to be closed.
     wake: Arc<Notify>,
     /// There is no exporter: items are left out on purpose.
@@ -56,6 +63,7 @@ impl Queue {
             settings,
             waiting: Waiting::default(),
             shards: (0..shards).map(|_| Shard::default()).collect(),
+            outboxes: Outboxes::default(),
             wake: Arc::new(Notify::new()),
             unwanted: AtomicBool::new(false),
         }
@@ -69,7 +77,7 @@ impl Queue {
         if bytes > BATCH_BYTES_MAX {
             return self.account.dropped(Dropped::TooLarge, 1);
         }
-        let before = self.waiting.add(bytes);
+        let before = self.waiting.add(1, bytes);
         if before.items >= self.settings.queue_items_max
             || before.bytes + bytes > self.settings.queue_bytes_max
         {
@@ -77,7 +85,7 @@ impl Queue {
             if priority == Priority::Normal || !self.make_room(bytes) {
                 return self.account.dropped(Dropped::QueueFull, 1);
             }
-            self.waiting.add(bytes);
+            self.waiting.add(1, bytes);
         }
         self.put(scope, priority, message);
         // Once a batch: whoever takes items looks again by itself.
@@ -91,12 +99,17 @@ impl Queue {
         if lanes.closed {
             drop(lanes);
             self.waiting.remove(1, message.len());
-            return match self.unwanted.load(Ordering::Relaxed) {
-                true => self.account.sampled_out(1),
-                false => self.account.dropped(Dropped::Shutdown, 1),
-            };
+            return self.too_late(1);
         }
         lanes.of(priority).push(scope, message);
+    }
+
+    /// Counts items that nobody takes any more.
+    fn too_late(&self, items: usize) {
+        match self.unwanted.load(Ordering::Relaxed) {
+            true => self.account.sampled_out(items as u64),
+            false => self.account.dropped(Dropped::Shutdown, items as u64),
+        }
     }
 
     /// A shard of this thread's choice, or the next that is free.
@@ -138,6 +151,7 @@ impl Queue {
 
     /// Hands over up to a batch of items, errors first.
     pub(super) fn take(&self, item: &mut dyn FnMut(&'static str, Priority, &[u8])) -> usize {
+        self.empty_outboxes();
         let mut room = (self.settings.batch_items_max, BATCH_BYTES_MAX);
         let before = room.0;
         for priority in [Priority::Error, Priority::Normal] {
@@ -169,11 +183,9 @@ impl Queue {
             let lost = lanes.clear();
             drop(lanes);
             self.waiting.remove(lost.items, lost.bytes);
-            match self.unwanted.load(Ordering::Relaxed) {
-                true => self.account.sampled_out(lost.items as u64),
-                false => self.account.dropped(Dropped::Shutdown, lost.items as u64),
-            }
+            self.too_late(lost.items);
         }
+        self.close_outboxes();
     }
 
     /// There is no exporter: what comes counts as left out on purpose.
@@ -182,9 +194,11 @@ impl Queue {
         self.close();
     }
 
-    /// Items and bytes that wait.
+    /// Items and bytes that wait. Never waits for a lock itself: in a forked child nobody
+    /// would release it.
     pub(super) fn waiting(&self) -> Amount {
-        self.waiting.read()
+        let (shards, outboxes) = (self.waiting.read(), self.outboxes.amount());
+        Amount { items: shards.items + outboxes.items, bytes: shards.bytes + outboxes.bytes }
     }
 
     pub(super) fn settings(&self) -> &BatchSettings {
@@ -239,13 +253,17 @@ impl Waiting {
         Amount { items: (word >> 40) as usize, bytes: (word & (Self::ITEM - 1)) as usize }
     }
 
-    /// Adds an item; gives what was there before.
-    fn add(&self, bytes: usize) -> Amount {
-        Self::amount(self.0.fetch_add(Self::ITEM + bytes as u64, Ordering::Relaxed))
+    fn word(items: usize, bytes: usize) -> u64 {
+        items as u64 * Self::ITEM + bytes as u64
+    }
+
+    /// Adds items; gives what was there before.
+    fn add(&self, items: usize, bytes: usize) -> Amount {
+        Self::amount(self.0.fetch_add(Self::word(items, bytes), Ordering::Relaxed))
     }
 
     fn remove(&self, items: usize, bytes: usize) {
-        self.0.fetch_sub(items as u64 * Self::ITEM + bytes as u64, Ordering::Relaxed);
+        self.0.fetch_sub(Self::word(items, bytes), Ordering::Relaxed);
     }
 
     fn read(&self) -> Amount {

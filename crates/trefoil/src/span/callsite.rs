@@ -25,7 +25,7 @@ const KNOWN_MAX: usize = 1 << 16;
 
 static KNOWN: Mutex<Option<HashMap<usize, &'static Callsite>>> = Mutex::new(None);
 
-/// Places for the callsites that a thread used last.
+/// Places for the callsites that a thread used last; each may lie in two of them.
 const RECENT: usize = 64;
 
 thread_local! {
@@ -40,16 +40,19 @@ impl Callsite {
         let address = std::ptr::from_ref(metadata).addr();
         RECENTLY.with(|recently| {
             // Statics lie close together: the multiplier of splitmix64 scatters them.
-            let place = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-            let recent = &recently[place as usize % RECENT];
-            match recent.get() {
-                Some(callsite) if std::ptr::eq(callsite.metadata, metadata) => Some(callsite),
-                _ => {
-                    let callsite = look_up(metadata)?;
-                    recent.set(Some(callsite));
-                    Some(callsite)
-                }
+            let place = ((address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize;
+            let is_it = |callsite: &&Callsite| std::ptr::eq(callsite.metadata, metadata);
+            let [first, second] = [place, place ^ 1].map(|place| &recently[place % RECENT]);
+            if let Some(callsite) = first.get().filter(is_it) {
+                return Some(callsite);
             }
+            if let Some(callsite) = second.get().filter(is_it) {
+                return Some(callsite);
+            }
+            let callsite = look_up(metadata)?;
+            // Two that come in turn and want one place both find one.
+            second.set(first.replace(Some(callsite)));
+            Some(callsite)
         })
     }
 }

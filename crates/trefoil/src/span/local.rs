@@ -9,6 +9,7 @@ use super::Store;
 use super::slab::{Cached, Key};
 use super::undecided::Held;
 use crate::context::{Baggage, TraceFlags, TraceState};
+use crate::export::Outbox;
 use crate::id::{Random, SpanId, TraceId};
 
 /// A span that children, log records and exemplars refer to.
@@ -160,8 +161,10 @@ pub(super) struct Local {
     pub(super) released: Held,
     /// Where the fields of a beginning span or of an event are written.
     fields: Buffers,
-    /// Where an ending span is encoded.
+    /// Where an ending span is encoded, unless in the outbox.
     pub(super) out: Buffers,
+    /// For spans that leave at once, if this thread has one.
+    pub(super) outbox: Option<Arc<Outbox>>,
     buffers: Vec<Buffers>,
 }
 
@@ -207,6 +210,7 @@ impl Local {
             released: Held::new(),
             fields: Buffers { body: Vec::new(), texts: Vec::new() },
             out: Buffers { body: Vec::new(), texts: Vec::new() },
+            outbox: None,
             buffers: Vec::new(),
         }
     }
@@ -260,6 +264,7 @@ impl Local {
     fn change_owner(&mut self, store: &Arc<Store>) {
         self.give_back();
         self.owner = Arc::downgrade(store);
+        self.outbox = store.spans_out.outbox();
     }
 
     /// Everything that belongs to the store goes back to it.
@@ -269,6 +274,8 @@ impl Local {
             owner.undecided.give_back(&mut self.traces, 0);
             owner.budget.give_back(self.credit);
         }
+        // What lies in the outbox is found there.
+        self.outbox = None;
         self.spans.clear();
         self.traces.clear();
         self.credit = 0;

@@ -4,11 +4,11 @@
 //! named finds nothing. Places are made in pages, each twice as large as the one before, and
 //! are never given back; what they hold keeps its memory for the next user within limits.
 
-use std::cell::UnsafeCell;
-use std::hint;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::spin::Spin;
 
 /// Pages there can be: the last of them ends beyond four million places.
 const PAGES: usize = 17;
@@ -59,7 +59,7 @@ struct Place<T> {
     /// Odd while the place is taken. Who looks at the value of another thread's place has
     /// locked it and looks here first; who takes a free place need not lock it for that reason.
     generation: AtomicU32,
-    value: Lock<T>,
+    value: Spin<T>,
 }
 
 impl<T> Place<T> {
@@ -129,7 +129,7 @@ impl<T: Default> Slab<T> {
         // at all places, lock it and find that the generation is even; they leave the value
         // alone. Those that used it last did so before it was freed, which happened in this
         // thread or before the lock on the list of free places was released to it.
-        fill(unsafe { &mut *place.value.value.get() });
+        fill(unsafe { &mut *place.value.get() });
         place.generation.store(generation, Ordering::Release);
         Some(Key::new(index, generation))
     }
@@ -240,7 +240,7 @@ impl<T: Default> Slab<T> {
         }
         Some(self.pages[page].get_or_init(|| {
             let places = FIRST_PAGE << page;
-            let free = || Place { generation: AtomicU32::new(0), value: Lock::new(T::default()) };
+            let free = || Place { generation: AtomicU32::new(0), value: Spin::new(T::default()) };
             (0..places).map(|_| free()).collect()
         }))
     }
@@ -255,61 +255,10 @@ fn page_of(index: u32) -> Option<(usize, usize)> {
     ((page as usize) < PAGES).then_some((page as usize, within as usize))
 }
 
-/// A lock for a few dozen nanoseconds: one locked instruction where the standard mutex needs
-/// two, and a byte where a thread that waits spins, then yields.
-#[derive(Debug)]
-struct Lock<T> {
-    held: AtomicBool,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: `value` is reached only through `with`, which lets in one thread at a time, as a
-// mutex does, and by `Slab::take`, which says why nobody else is there. Like for a mutex the
-// value must be `Send`, as each thread may change it.
-#[allow(unsafe_code)]
-unsafe impl<T: Send> Sync for Lock<T> {}
-
-impl<T> Lock<T> {
-    fn new(value: T) -> Lock<T> {
-        Lock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
-    }
-
-    #[inline]
-    #[allow(unsafe_code)]
-    fn with<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        if self.held.swap(true, Ordering::Acquire) {
-            self.wait();
-        }
-        let _release = Release(&self.held);
-        // SAFETY: `held` was false and is true now, by this thread; no other gets here until
-        // `_release` is dropped, after `change` is done with the reference, also if it panics.
-        change(unsafe { &mut *self.value.get() })
-    }
-
-    #[cold]
-    fn wait(&self) {
-        let mut tries = 0_u32;
-        while self.held.load(Ordering::Relaxed) || self.held.swap(true, Ordering::Acquire) {
-            tries += 1;
-            if tries.is_multiple_of(64) {
-                std::thread::yield_now();
-            } else {
-                hint::spin_loop();
-            }
-        }
-    }
-}
-
-struct Release<'a>(&'a AtomicBool);
-
-impl Drop for Release<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[allow(unsafe_code)]

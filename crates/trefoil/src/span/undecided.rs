@@ -18,7 +18,7 @@ use super::{Spans, Store};
 use crate::account::Dropped;
 use crate::config::KeepSettings;
 use crate::context::{TraceFlags, TraceState};
-use crate::export::Priority;
+use crate::export::{Outbox, Priority};
 use crate::sample::{has_threshold, probability, with_threshold};
 
 /// A trace whose local part has open spans.
@@ -106,6 +106,8 @@ pub(super) struct Leaving {
     decided: Option<Option<Priority>>,
     /// Whether there is more in memory now than may be.
     over_budget: bool,
+    /// A span is in the outbox already, which is full now.
+    pub(super) fills_outbox: bool,
 }
 
 /// WARN of OpenTelemetry: from here on records are worth keeping by themselves.
@@ -152,7 +154,7 @@ impl Store {
         work: &mut Workplace<'_>,
     ) -> Leaving {
         let mut leaving = Leaving::default();
-        let Workplace { traces, credit, released } = work;
+        let Workplace { traces, credit, released, .. } = work;
         self.undecided.with_last(key, traces, |trace| {
             if trace.verdict == Verdict::Pending {
                 leaving.decided = self.judge(trace, open, end_ns, credit, released);
@@ -429,12 +431,18 @@ pub(super) struct Workplace<'a> {
     pub(super) credit: &'a mut usize,
     /// What a decided trace held.
     pub(super) released: &'a mut Held,
+    pub(super) outbox: Option<&'a Outbox>,
 }
 
 impl Leaving {
     #[inline]
     pub(super) fn is_nothing(&self) -> bool {
-        self.span.is_none() && self.decided.is_none() && !self.over_budget
+        self.span.is_none() && self.decided.is_none() && !self.over_budget && !self.fills_outbox
+    }
+
+    /// A span that is in the outbox.
+    pub(super) fn by_outbox(fills_outbox: bool) -> Leaving {
+        Leaving { fills_outbox, ..Leaving::default() }
     }
 
     pub(super) fn of_span(scope: &'static str, priority: Priority) -> Leaving {

@@ -94,13 +94,18 @@ impl Writer {
 
     /// `bytes`.
     pub fn bytes(&mut self, field: u32, value: &[u8]) {
-        if field < ONE_BYTE_FIELDS && value.len() < 0x80 {
-            self.bytes.extend_from_slice(&[(field << 3 | 2) as u8, value.len() as u8]);
+        self.head(field, value.len());
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// What stands before `bytes` or a message of so many bytes, which the caller writes next.
+    pub fn head(&mut self, field: u32, length: usize) {
+        if field < ONE_BYTE_FIELDS && length < 0x80 {
+            self.bytes.extend_from_slice(&[(field << 3 | 2) as u8, length as u8]);
         } else {
             self.tag(field, 2);
-            self.raw_varint(value.len() as u64);
+            self.raw_varint(length as u64);
         }
-        self.bytes.extend_from_slice(value);
     }
 
     /// `string`.

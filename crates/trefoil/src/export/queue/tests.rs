@@ -111,3 +111,152 @@ fn t7_threads_that_push_while_one_takes_lose_nothing_uncounted() {
     assert_eq!(counts.dropped_total(), counts.dropped(Dropped::QueueFull));
     assert_eq!(taken + counts.dropped_total(), THREADS * ITEMS);
 }
+
+/// Writes an item as a span's end does.
+fn write(queue: &Queue, outbox: &Outbox, message: &[u8]) {
+    match outbox.write(queue, "s", |out| out.extend_from_slice(message)) {
+        None => queue.push("s", Priority::Normal, message),
+        Some(true) => queue.take_over(outbox),
+        Some(false) => {}
+    }
+}
+
+#[test]
+fn what_lies_in_an_outbox_waits_and_is_taken_in_order() {
+    let (queue, _) = queue(2048, 8 << 20, 512);
+    let outbox = queue.outbox().unwrap();
+    let texts: Vec<String> = (0..100).map(|i| format!("item {i}")).collect();
+    for (before, text) in texts.iter().enumerate() {
+        assert_eq!(queue.waiting().items, before);
+        write(&queue, &outbox, text.as_bytes());
+    }
+    let bytes = texts.iter().map(String::len).sum();
+    assert_eq!(queue.waiting(), Amount { items: 100, bytes });
+    let expect: Vec<_> = texts.into_iter().map(|text| ("s", Priority::Normal, text)).collect();
+    assert_eq!(drained(&queue), expect);
+    assert_eq!(queue.waiting(), Amount::default());
+}
+
+/// A batch that is full by what comes out of outboxes is told like any other.
+#[test]
+fn outboxes_that_fill_a_batch_wake_whoever_takes_it() {
+    let (queue, _) = queue(2048, 8 << 20, 64);
+    let outbox = queue.outbox().unwrap();
+    for _ in 0..64 {
+        assert!(!is_woken(&queue));
+        write(&queue, &outbox, b"item");
+    }
+    assert!(is_woken(&queue));
+}
+
+fn is_woken(queue: &Queue) -> bool {
+    use std::future::Future;
+    let mut woken = std::pin::pin!(queue.wake().notified());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    woken.as_mut().poll(&mut context).is_ready()
+}
+
+#[test]
+fn an_outbox_for_which_there_is_no_room_drops_what_came_last() {
+    let (queue, account) = queue(130, 8 << 20, 130);
+    let outbox = queue.outbox().unwrap();
+    for i in 0..140 {
+        write(&queue, &outbox, format!("{i:03}").as_bytes());
+    }
+    let all: Vec<_> = drained(&queue).into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(all, (0..130).map(|i| format!("{i:03}")).collect::<Vec<_>>());
+    assert_eq!(account.read().dropped(Dropped::QueueFull), 10);
+}
+
+#[test]
+fn an_outbox_is_found_when_its_thread_has_ended_and_its_place_is_free() {
+    let (queue, account) = queue(1 << 20, 1 << 30, 512);
+    let threads = 300;
+    for _ in 0..threads {
+        let work = || {
+            let outbox = queue.outbox().expect("those of threads that ended make room");
+            write(&queue, &outbox, b"last words");
+        };
+        std::thread::scope(|scope| scope.spawn(work).join()).unwrap();
+    }
+    assert_eq!(drained(&queue).len(), threads);
+    let held: Vec<_> = std::iter::from_fn(|| queue.outbox()).collect();
+    assert!(held.len() < 100, "there is a limit");
+    assert_eq!(account.read(), crate::account::Counts::default());
+}
+
+#[test]
+fn a_closed_queue_counts_what_lies_in_outboxes_and_takes_no_more() {
+    let (queue, account) = queue(2048, 8 << 20, 512);
+    let outbox = queue.outbox().unwrap();
+    write(&queue, &outbox, b"waits");
+    queue.close();
+    write(&queue, &outbox, b"late");
+    assert!(queue.outbox().is_none());
+    assert_eq!(account.read().dropped(Dropped::Shutdown), 2);
+    assert_eq!(queue.waiting(), Amount::default());
+}
+
+#[test]
+fn an_outbox_leaves_out_an_item_that_no_batch_can_hold() {
+    let (queue, account) = queue(2048, 64 << 20, 512);
+    let outbox = queue.outbox().unwrap();
+    write(&queue, &outbox, b"before");
+    write(&queue, &outbox, &vec![0; BATCH_BYTES_MAX + 1]);
+    write(&queue, &outbox, b"after");
+    assert_eq!(account.read().dropped(Dropped::TooLarge), 1);
+    let all: Vec<_> = drained(&queue).into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(all, ["before", "after"]);
+}
+
+/// A queue whose batches are small hands on each item by itself.
+#[test]
+fn a_small_queue_has_no_outboxes() {
+    assert!(queue(100, 8 << 20, 512).0.outbox().is_none());
+    assert!(queue(2048, 8 << 20, 10).0.outbox().is_none());
+}
+
+#[test]
+fn t7_threads_with_outboxes_lose_nothing_uncounted_while_one_takes_and_one_closes() {
+    const THREADS: u64 = 4;
+    const ITEMS: u64 = 20_000;
+    let (queue, account) = queue(2048, 8 << 20, 512);
+    let mut taken = 0u64;
+    std::thread::scope(|scope| {
+        let producers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let queue = &queue;
+                scope.spawn(move || {
+                    let mut outbox = queue.outbox();
+                    for i in 0..ITEMS {
+                        let message = vec![b'x'; (i % 300) as usize];
+                        match &outbox {
+                            Some(outbox) if (i + thread) % 10 != 0 => {
+                                write(queue, outbox, &message);
+                            }
+                            _ => queue.push("s", Priority::Error, &message),
+                        }
+                        if i % 1000 == 0 {
+                            outbox = queue.outbox();
+                        }
+                    }
+                })
+            })
+            .collect();
+        while producers.iter().any(|producer| !producer.is_finished()) {
+            queue.take(&mut |_, _, message| {
+                assert!(message.len() < 300 && message.iter().all(|byte| *byte == b'x'));
+                taken += 1;
+            });
+            if taken > THREADS * ITEMS / 4 {
+                queue.close();
+            }
+        }
+    });
+    queue.drain(&mut |_, _, _| taken += 1);
+    assert_eq!(queue.waiting(), Amount::default());
+    let counts = account.read();
+    let dropped = counts.dropped(Dropped::QueueFull) + counts.dropped(Dropped::Shutdown);
+    assert_eq!(counts.dropped_total(), dropped);
+    assert_eq!(taken + dropped, THREADS * ITEMS);
+}
