@@ -112,34 +112,22 @@ impl Spans {
 
     /// This thread is in the span from now on.
     pub(crate) fn enter(&self, id: u64) {
-        let known = Key::from_u64(id).and_then(|key| {
-            self.0.open.with(key, |open| {
-                open.fixed = true;
-                (open.current(id), open.metadata, open.heritage.clone())
-            })
-        });
+        let store = self.address();
         with_stack(|stack| {
             stack.follow(&self.0);
             let entered = &mut stack.entered;
-            let (current, metadata, heritage) = match known {
-                Some((current, metadata, heritage)) => (Some(current), metadata, heritage),
-                // What begins inside a span that is not recorded belongs to the one around it.
-                None => {
-                    let outer = entered.last().filter(|outer| outer.store == self.address());
-                    let heritage = outer.and_then(|outer| outer.heritage.clone());
-                    (outer.and_then(|outer| outer.current), None, heritage)
-                }
-            };
-            let store = self.address();
-            entered.push(Entered {
-                store,
-                id,
-                current,
-                metadata,
-                heritage,
-                #[cfg(feature = "opentelemetry")]
-                activated: None,
+            let known = self.with_open(id, |open| {
+                open.fixed = true;
+                let current = Some(open.current(id));
+                entered.push(Entered::new(store, id, current, open.metadata, &open.heritage));
             });
+            if known.is_none() {
+                // What begins inside a span that is not recorded belongs to the one around it.
+                let outer = entered.last().filter(|outer| outer.store == store);
+                let current = outer.and_then(|outer| outer.current);
+                let heritage = outer.and_then(|outer| outer.heritage.clone());
+                entered.push(Entered::new(store, id, current, None, &heritage));
+            }
         });
         #[cfg(feature = "opentelemetry")]
         self.activate(id);
@@ -147,22 +135,17 @@ impl Spans {
 
     /// This thread is not in the span any more.
     pub(crate) fn exit(&self, id: u64) {
-        let left = with_entered(|entered| {
+        let store = self.address();
+        let _guard = with_entered(|entered| {
             // Mostly the last; guards may be dropped in any order.
-            let is_this = |e: &Entered| e.id == id && e.store == self.address();
-            if entered.last().is_some_and(is_this) {
-                return entered.pop();
-            }
-            let at = entered.iter().rposition(is_this)?;
-            Some(entered.remove(at))
+            let is_this = |e: &Entered| e.id == id && e.store == store;
+            let left = match entered.last().is_some_and(is_this) {
+                true => entered.pop(),
+                false => entered.iter().rposition(is_this).map(|at| entered.remove(at)),
+            };
+            left.map(Entered::into_guard)
         });
-        // What it holds is dropped here, when the list is not borrowed.
-        #[cfg(feature = "opentelemetry")]
-        if let Some(mut left) = left.flatten() {
-            left.deactivate();
-        }
-        #[cfg(not(feature = "opentelemetry"))]
-        drop(left);
+        // What it guards ends here, when the list is not borrowed.
     }
 
     /// The innermost span that this thread is in.

@@ -221,7 +221,7 @@ impl Spans {
             name,
             kind: builder.span_kind.as_ref().map_or(INTERNAL, kind),
             start_ns: builder.start_time.map_or_else(clock::now_ns, unix_ns),
-            found,
+            found: &mut found,
             heritage: parent.as_ref().and_then(Parent::heritage),
         };
         let id = Local::with(&self.0, |local| {

@@ -141,6 +141,14 @@ pub(crate) fn attribute_bool(buf: &mut Vec<u8>, field: u8, name: &str, value: bo
 /// An attribute that is an integer.
 #[inline]
 pub(crate) fn attribute_int(buf: &mut Vec<u8>, field: u8, name: &str, value: i64) {
+    match value {
+        0..0x80 => pair(buf, field, name, &[tag(3, 0), value as u8]),
+        _ => attribute_long_int(buf, field, name, value),
+    }
+}
+
+#[inline(never)]
+fn attribute_long_int(buf: &mut Vec<u8>, field: u8, name: &str, value: i64) {
     let mut rest = value.cast_unsigned();
     // The tag and at most ten bytes.
     let mut encoded = [tag(3, 0); 11];

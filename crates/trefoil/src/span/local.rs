@@ -67,12 +67,36 @@ pub(super) struct Entered {
     pub(super) activated: Option<std::mem::ManuallyDrop<opentelemetry::ContextGuard>>,
 }
 
+/// What ends when a span is left.
 #[cfg(feature = "opentelemetry")]
+pub(super) type Guard = Option<opentelemetry::ContextGuard>;
+#[cfg(not(feature = "opentelemetry"))]
+pub(super) type Guard = ();
+
 impl Entered {
-    pub(super) fn deactivate(&mut self) {
-        if let Some(guard) = self.activated.take() {
-            drop(std::mem::ManuallyDrop::into_inner(guard));
+    #[inline]
+    pub(super) fn new(
+        store: *const Store,
+        id: u64,
+        current: Option<Current>,
+        metadata: Option<&'static Metadata<'static>>,
+        heritage: &Option<Arc<Heritage>>,
+    ) -> Entered {
+        Entered {
+            store,
+            id,
+            current,
+            metadata,
+            heritage: heritage.clone(),
+            #[cfg(feature = "opentelemetry")]
+            activated: None,
         }
+    }
+
+    #[inline]
+    pub(super) fn into_guard(self) -> Guard {
+        #[cfg(feature = "opentelemetry")]
+        self.activated.map(std::mem::ManuallyDrop::into_inner)
     }
 }
 

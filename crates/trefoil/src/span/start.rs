@@ -47,13 +47,13 @@ impl Parent {
 }
 
 /// A span as its maker describes it.
-pub(super) struct Description {
+pub(super) struct Description<'a> {
     pub(super) metadata: Option<&'static Metadata<'static>>,
     pub(super) scope: &'static str,
     pub(super) name: &'static str,
     pub(super) kind: u8,
     pub(super) start_ns: u64,
-    pub(super) found: Found,
+    pub(super) found: &'a mut Found,
     /// What it is handed down.
     pub(super) heritage: Option<Arc<Heritage>>,
 }
@@ -88,8 +88,9 @@ impl Spans {
         Local::with_fields(&self.0, |buffers, places| {
             let mut fields = self.0.fields(buffers, SPAN_ATTRIBUTE);
             attributes.record(&mut fields);
+            let mut found = fields.found;
             let description = Description {
-                found: fields.found,
+                found: &mut found,
                 metadata: Some(metadata),
                 scope: metadata.target(),
                 name: metadata.name(),
@@ -108,13 +109,13 @@ impl Spans {
     pub(super) fn begin(
         &self,
         parent: Option<&Parent>,
-        mut new: Description,
+        new: Description<'_>,
         buffers: &mut Buffers,
         mut places: Places<'_>,
     ) -> u64 {
         let store = &*self.0;
         if let Some(heritage) = &new.heritage {
-            store.write_baggage(heritage, &mut buffers.body, &mut new.found);
+            store.write_baggage(heritage, &mut buffers.body, new.found);
         }
         let span_id = places.random.span_id(new.start_ns);
         let settled = store.settle(parent, &new, buffers, &mut places);
@@ -152,7 +153,7 @@ impl Spans {
                     name: open.name,
                     kind: open.kind,
                     start_ns: open.start_ns,
-                    found: Found::default(),
+                    found: &mut Found::default(),
                     heritage: match &parent {
                         Some(parent) => parent.heritage.clone(),
                         None => heritage(TraceState::default(), context.baggage.clone()),
@@ -250,7 +251,7 @@ fn heritage(state: TraceState, baggage: crate::context::Baggage) -> Option<Arc<H
 fn fill(
     open: &mut Open,
     parent: Option<&Parent>,
-    new: &Description,
+    new: &Description<'_>,
     settled: Settled,
     buffers: &mut Buffers,
 ) {
@@ -273,7 +274,7 @@ fn fill(
         ..Counts::default()
     };
     std::mem::swap(&mut open.body, &mut buffers.body);
-    open.take_found(&new.found, &buffers.texts);
+    open.take_found(new.found, &buffers.texts);
 }
 
 #[inline]
@@ -305,7 +306,7 @@ impl Store {
     fn settle(
         &self,
         parent: Option<&Parent>,
-        new: &Description,
+        new: &Description<'_>,
         buffers: &Buffers,
         places: &mut Places<'_>,
     ) -> Settled {
@@ -341,7 +342,7 @@ impl Store {
         &self,
         parent: Option<&Parent>,
         (trace_id, random): (TraceId, u8),
-        new: &Description,
+        new: &Description<'_>,
         buffers: &Buffers,
         places: &mut Places<'_>,
     ) -> Settled {
@@ -359,7 +360,7 @@ impl Store {
         &self,
         parent: Option<&Parent>,
         trace_id: TraceId,
-        new: &Description,
+        new: &Description<'_>,
         buffers: &Buffers,
     ) -> Decision {
         let parent = parent.map(|parent| SpanContext {
