@@ -46,6 +46,7 @@ pub use observe::{ObservableCounter, ObservableGauge, ObservableUpDownCounter, O
 pub use registry::{MetricBuilder, Registry};
 pub use runtime::CountingAllocator;
 
+pub(crate) use exemplar::Candidate;
 pub(crate) use family::Kind;
 pub(crate) use otlp::{Part, ReaderState};
 pub(crate) use runtime::{install_service, observe_exporters, observe_signal};

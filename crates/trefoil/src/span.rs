@@ -25,6 +25,7 @@ pub(crate) use encode::{
 pub(crate) use ext::add_integers;
 pub use ext::{SpanExt, Status};
 pub(crate) use local::{Current, Fate, current, depth, is_inside};
+pub(crate) use undecided::hold_exemplar;
 
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! Example measurements: which trace one of them came from.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
 use crate::id::{SpanId, TraceId};
+use crate::span;
 
 /// One measurement and the span it was made in.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,21 +14,24 @@ pub(crate) struct Exemplar {
     pub(crate) span_id: SpanId,
     /// Unix nanoseconds.
     pub(crate) time_ns: u64,
+    /// Since when it is known that its trace leaves, in Unix nanoseconds.
+    pub(super) known_ns: u64,
     pub(crate) value: f64,
 }
 
 /// The latest exemplar of each place (a bucket, or the series). After each collection every
 /// place wants one more; the measurements between cost a load.
+#[derive(Clone, Debug)]
 pub(super) struct Exemplars {
-    wanted: Box<[AtomicBool]>,
-    taken: Mutex<Box<[Option<Exemplar>]>>,
+    wanted: Arc<[AtomicBool]>,
+    taken: Arc<Mutex<Box<[Option<Exemplar>]>>>,
 }
 
 impl Exemplars {
     pub(super) fn new(places: usize) -> Self {
         Exemplars {
             wanted: (0..places).map(|_| AtomicBool::new(true)).collect(),
-            taken: Mutex::new(vec![None; places].into()),
+            taken: Arc::new(Mutex::new(vec![None; places].into())),
         }
     }
 
@@ -36,11 +40,32 @@ impl Exemplars {
         self.wanted.get(place).is_some_and(|wanted| wanted.load(Relaxed))
     }
 
-    /// Takes the measurement if it is made inside a span that is exported.
+    /// Takes the measurement if it is made inside a span that is exported. In a trace that is
+    /// not decided yet it waits with the trace: an exemplar must lead to one that left.
     #[inline(never)]
     pub(super) fn offer(&self, place: usize, value: f64) {
-        let Some((trace_id, span_id)) = current_sampled() else { return };
-        let exemplar = Exemplar { trace_id, span_id, time_ns: clock::now_ns(), value };
+        let Some(current) = span::current() else { return };
+        let (is_sampled, is_undecided) = (current.flags.is_sampled(), current.is_undecided());
+        if !is_sampled && !is_undecided {
+            return;
+        }
+        let now_ns = clock::now_ns();
+        let exemplar = Exemplar {
+            trace_id: current.trace_id,
+            span_id: current.span_id,
+            time_ns: now_ns,
+            known_ns: now_ns,
+            value,
+        };
+        if is_sampled {
+            self.take(place, exemplar);
+        } else {
+            let candidate = Candidate { exemplars: self.clone(), place, exemplar };
+            span::hold_exemplar(&current, candidate);
+        }
+    }
+
+    fn take(&self, place: usize, exemplar: Exemplar) {
         // Whoever holds the lock is about to take one as good.
         let Ok(mut taken) = self.taken.try_lock() else { return };
         if let (Some(slot), Some(wanted)) = (taken.get_mut(place), self.wanted.get(place)) {
@@ -60,11 +85,23 @@ impl Exemplars {
     }
 }
 
-/// The current span if it is sampled.
-///
-/// A trace that is not decided yet does not count: an exemplar must lead to a trace that
-/// was exported.
-fn current_sampled() -> Option<(TraceId, SpanId)> {
-    let current = crate::span::current().filter(|current| current.flags.is_sampled())?;
-    Some((current.trace_id, current.span_id))
+/// A measurement in a trace that is not decided yet.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    exemplars: Exemplars,
+    place: usize,
+    exemplar: Exemplar,
+}
+
+impl Candidate {
+    /// Whether both are for one place.
+    pub(crate) fn has_place_of(&self, other: &Candidate) -> bool {
+        self.place == other.place && Arc::ptr_eq(&self.exemplars.wanted, &other.exemplars.wanted)
+    }
+
+    /// Its trace is kept.
+    pub(crate) fn elect(self) {
+        let Candidate { exemplars, place, exemplar } = self;
+        exemplars.take(place, Exemplar { known_ns: clock::now_ns(), ..exemplar });
+    }
 }

@@ -294,7 +294,7 @@ fn write_exponential(
 
 /// Exemplars that this reader has not had.
 fn fresh(exemplars: &[Exemplar], times: Times) -> impl Iterator<Item = &Exemplar> {
-    exemplars.iter().filter(move |exemplar| exemplar.time_ns >= times.since_ns)
+    exemplars.iter().filter(move |exemplar| exemplar.known_ns >= times.since_ns)
 }
 
 fn write_exemplar(w: &mut ExemplarWriter<'_>, exemplar: &Exemplar) {

@@ -25,6 +25,13 @@ pub(crate) struct Current {
     pub(super) key: u64,
 }
 
+impl Current {
+    /// Whether it is not known yet if its trace leaves.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.fate.undecided().is_some()
+    }
+}
+
 /// How it is decided whether spans leave: one of the constants, or the key of an undecided
 /// trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

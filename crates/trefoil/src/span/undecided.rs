@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes};
-use super::local::{Buffers, Local, empty};
+use super::local::{Buffers, Current, Local, empty, with_stack};
 use super::open::{Open, attributes, encode_flags};
 use super::slab::{Cached, Key};
 use super::{Spans, Store};
@@ -19,6 +19,7 @@ use crate::account::Dropped;
 use crate::config::KeepSettings;
 use crate::context::{TraceFlags, TraceState};
 use crate::export::{Outbox, Priority};
+use crate::metric::Candidate;
 use crate::sample::{has_threshold, probability, with_threshold};
 
 /// A trace whose local part has open spans.
@@ -53,11 +54,19 @@ pub(super) struct Held {
     items: Vec<Item>,
     bytes: Vec<u8>,
     logs: usize,
+    exemplars: Vec<Candidate>,
 }
+
+/// Exemplars that wait in one trace: enough for the metrics of a request.
+const EXEMPLARS_MAX: usize = 8;
 
 impl Held {
     pub(super) const fn new() -> Held {
-        Held { items: Vec::new(), bytes: Vec::new(), logs: 0 }
+        Held { items: Vec::new(), bytes: Vec::new(), logs: 0, exemplars: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.exemplars.is_empty()
     }
 
     fn cost(&self) -> usize {
@@ -68,6 +77,7 @@ impl Held {
         empty(&mut self.items);
         empty(&mut self.bytes);
         self.logs = 0;
+        self.exemplars.clear();
     }
 }
 
@@ -238,8 +248,7 @@ impl Store {
             trace.held.clear();
             return None;
         }
-        let some = !trace.held.items.is_empty();
-        some.then(|| {
+        (!trace.held.is_empty()).then(|| {
             std::mem::swap(&mut trace.held, released);
             kept
         })
@@ -298,6 +307,7 @@ impl Store {
                 }
             }
         }
+        held.exemplars.drain(..).for_each(Candidate::elect);
     }
 
     fn push_forgotten(&self, held: &mut Held) {
@@ -398,7 +408,33 @@ impl Spans {
     }
 }
 
+/// A measurement in the undecided trace of `current` becomes an exemplar if that is kept.
+pub(crate) fn hold_exemplar(current: &Current, candidate: Candidate) {
+    let store = with_stack(|stack| stack.store(stack.entered.last()?)).flatten();
+    let (Some(store), Some(key)) = (store, current.fate.undecided()) else { return };
+    let kept = store.undecided.with(key, |trace| trace.hold_exemplar(candidate));
+    if let Some(candidate) = kept.flatten() {
+        candidate.elect();
+    }
+}
+
 impl Trace {
+    /// Holds a measurement until the verdict. Returned if it is known that the trace leaves.
+    fn hold_exemplar(&mut self, candidate: Candidate) -> Option<Candidate> {
+        match self.verdict {
+            Verdict::Kept(_) => return Some(candidate),
+            Verdict::Forgotten => return None,
+            Verdict::Pending => {}
+        }
+        let waiting = &mut self.held.exemplars;
+        if let Some(older) = waiting.iter_mut().find(|older| older.has_place_of(&candidate)) {
+            *older = candidate;
+        } else if waiting.len() < EXEMPLARS_MAX {
+            waiting.push(candidate);
+        }
+        None
+    }
+
     fn settle(&mut self, reason: &'static str, threshold: u64, priority: Priority) {
         self.verdict = Verdict::Kept(priority);
         self.mark.clear();

@@ -95,11 +95,13 @@ fn metrics_of_known_series_do_not_allocate() {
         ALLOCATIONS.get() - before
     };
     assert_eq!(count(), 0, "outside of spans");
-    let rig = Rig::always_on();
-    rig.run(|| {
-        let _inside = info_span!("request").entered();
-        assert_eq!(count(), 0, "inside a span");
-    });
+    for sampler in [SamplerSettings::AlwaysOn, SamplerSettings::AlwaysOff] {
+        let rig = Rig::new(&settings(sampler.clone()));
+        rig.run(|| {
+            let _inside = info_span!("request").entered();
+            assert_eq!(count(), 0, "inside a span, {sampler:?}");
+        });
+    }
 }
 
 /// For `valgrind --tool=callgrind` and for a look; figures to publish come from

@@ -4,6 +4,8 @@ use trefoil_wire::exposition::{self, Format};
 use trefoil_wire::otlp::metrics::{Data, ExportRequest};
 use trefoil_wire::protobuf::Writer;
 
+use tracing::{error, info_span};
+
 use super::*;
 use crate::metric::{Counter, Histogram, ReaderState, Registry};
 
@@ -84,7 +86,7 @@ fn exemplars_name_the_span_that_was_current_and_left() {
     assert_eq!(shown, expect);
 }
 
-/// A trace that is forgotten must not be pointed at, nor one of which that is not known yet.
+/// A trace that is forgotten must not be pointed at.
 #[test]
 fn traces_that_sampling_leaves_out_have_no_exemplars() {
     let registry = Registry::new();
@@ -104,4 +106,75 @@ fn traces_that_sampling_leaves_out_have_no_exemplars() {
     for (trace, _, _) in exemplars {
         assert!(left.contains(&trace), "{trace} did not leave");
     }
+}
+
+fn fail() {
+    info_span!("query").in_scope(|| error!("no such table"));
+}
+
+/// Whether a trace is kept is known when it is decided, which may be after a collection.
+#[test]
+fn a_trace_that_is_kept_in_the_end_is_pointed_at_from_then_on() {
+    let registry = Registry::new();
+    let seconds: Histogram = registry.metric("request_seconds").unit("s").histogram();
+    let requests: Counter = registry.metric("requests_total").counter();
+    let rig = Rig::new(&settings(SamplerSettings::AlwaysOff));
+    let mut reader = ReaderState::new(false);
+    let mut pushed = || pushed(&registry, &mut reader);
+    rig.run(|| {
+        info_span!("forgotten").in_scope(|| seconds.record(0.3, ()));
+        assert_eq!(pushed(), []);
+        let _inside = info_span!("kept").entered();
+        seconds.record(0.4, ());
+        seconds.record(0.31, ());
+        requests.inc(());
+        assert_eq!(pushed(), [], "it is not known yet");
+        fail();
+        seconds.record(7.0, ());
+        info_span!("child").in_scope(|| {});
+    });
+    let span = rig.one("kept");
+    let of = |value: f64| (span.trace.clone(), span.id.clone(), value);
+    assert_eq!(pushed(), [of(0.31), of(7.0), of(1.0)], "the latest of each place");
+    assert_eq!(pushed(), [], "each reader is told once");
+}
+
+/// Whoever else decides: by name, by asking, at the end of the process.
+#[test]
+fn exemplars_wait_for_whatever_keeps_the_trace() {
+    let rig = Rig::new(&settings(SamplerSettings::AlwaysOff));
+    let registry = Registry::new();
+    let requests: Counter = registry.metric("requests_total").counter();
+    let mut reader = ReaderState::new(false);
+    let asked = rig.run(|| {
+        let asked = info_span!("asked").entered();
+        requests.inc(());
+        asked.keep("debugging");
+        asked.exit()
+    });
+    let traces: Vec<_> = pushed(&registry, &mut reader).into_iter().map(|(t, ..)| t).collect();
+    drop(asked);
+    assert_eq!(traces, [rig.one("asked").trace]);
+    rig.run(|| {
+        let _open = info_span!("open").entered();
+        requests.inc(());
+        rig.spans.decide_all();
+    });
+    assert_eq!(pushed(&registry, &mut reader), [], "forgotten");
+}
+
+/// Many measurements in one trace cost no more memory than a few.
+#[test]
+fn few_exemplars_wait_in_a_trace() {
+    let registry = Registry::new();
+    let counters: Vec<Counter> =
+        (0..100).map(|n| registry.metric(format!("metric_{n}_total")).counter()).collect();
+    let rig = Rig::new(&settings(SamplerSettings::AlwaysOff));
+    rig.run(|| {
+        let _inside = info_span!("kept").entered();
+        counters.iter().for_each(|counter| counter.inc(()));
+        fail();
+    });
+    let exemplars = pushed(&registry, &mut ReaderState::new(false));
+    assert!((4..=16).contains(&exemplars.len()), "{}", exemplars.len());
 }
