@@ -18,6 +18,8 @@ use crate::ticker::Ticker;
 
 /// How often the store does its housekeeping.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked at how large the head is: it grows by some megabytes meanwhile.
+const FLUSHER_INTERVAL: Duration = Duration::from_millis(50);
 /// How long running queries may take to notice that they are cancelled.
 const QUERY_STOP: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,7 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     ports: JoinSet<()>,
     housekeeper: Ticker,
+    flusher: Ticker,
     memory_watch: Ticker,
 }
 
@@ -59,6 +62,7 @@ impl Running {
             otlp_http: otlp_http.as_ref().map(local_address).transpose()?,
             standard: Vec::new(),
             housekeeper: keep_house(Arc::clone(&state))?,
+            flusher: keep_head_small(Arc::clone(&state))?,
             memory_watch: memory::watch(Arc::clone(&state))?,
             state,
             stop,
@@ -128,6 +132,7 @@ impl Running {
         let _ = tokio::time::timeout(QUERY_STOP, self.state.stop_queries()).await;
         let closed = tokio::task::spawn_blocking(move || {
             self.memory_watch.stop();
+            self.flusher.stop();
             self.housekeeper.stop();
             close_store(self.state)
         });
@@ -186,6 +191,15 @@ async fn open_store(config: &Config) -> Result<Store, String> {
         })
     });
     opened.await.map_err(|_| "the store failed to open".to_owned())?
+}
+
+/// Keeps the head small, whatever the housekeeper is busy with, who also says what went wrong.
+fn keep_head_small(state: Arc<AppState>) -> Result<Ticker, String> {
+    Ticker::start("flusher", FLUSHER_INTERVAL, move || {
+        if matches!(state.store.flush_if_large(), Ok(true)) {
+            memory::allocator::give_back();
+        }
+    })
 }
 
 /// Calls [`Store::maintain`] once a second, and says what comes of it.

@@ -34,7 +34,7 @@ mod verify;
 
 pub use backup::restore;
 use commit::{Commit, Committed};
-use flush::Maintenance;
+use flush::{Maintenance, Relief};
 use poison::Poison;
 use valve::Valve;
 
@@ -53,6 +53,7 @@ pub struct Store {
     commit: Commit,
     view: Mutex<View>,
     maintenance: Mutex<Maintenance>,
+    relief: Relief,
     /// Held by the one merge that may go on.
     merging: Mutex<()>,
     cache: Arc<Cache>,
@@ -81,7 +82,8 @@ struct View {
 /// Shares of [`Settings::memory_bytes`].
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// The head is flushed when it takes this much.
+    /// The head is flushed when it takes this much. Small, as a flush works with as much
+    /// again and the next head fills meanwhile; parts get larger by merges.
     head_bytes: u64,
     /// Appends are refused when heads and what waits take this much.
     head_bytes_max: u64,
@@ -95,10 +97,10 @@ impl Limits {
     fn of(settings: &Settings) -> Self {
         let memory = settings.memory_bytes.max(8 << 20);
         Limits {
-            head_bytes: memory / 8,
+            head_bytes: memory / 16,
             head_bytes_max: memory / 2,
             cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
-            merge_rows_max: (memory / 512).clamp(1 << 17, 2 << 20),
+            merge_rows_max: (memory / 1024).clamp(1 << 17, 2 << 20),
         }
     }
 }
@@ -166,7 +168,7 @@ impl Store {
         for (counter, rows) in self.counters.appended.iter().zip(batch.rows_by_signal()) {
             counter.fetch_add(rows as u64, Relaxed);
         }
-        self.flush_if_pressed();
+        self.relieve_head();
         Ok(())
     }
 
@@ -245,6 +247,16 @@ impl Store {
         self.merge_some()?;
         self.close_idle_files();
         Ok(())
+    }
+
+    /// Flushes the head if it is large, in the thread that asks; returns whether it did. Call
+    /// it many times a second from a thread of its own: [`Store::maintain`] may be in the
+    /// middle of a merge that takes seconds, and meanwhile the head would grow.
+    ///
+    /// # Errors
+    /// As [`Store::maintain`], which tries again.
+    pub fn flush_if_large(&self) -> Result<bool> {
+        self.flush_over(self.limits.head_bytes)
     }
 
     /// Flushes every head to parts at once.

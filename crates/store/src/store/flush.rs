@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::open::PARTS_DIR;
 use super::{Store, hold};
@@ -22,6 +24,11 @@ use crate::vfs::Vfs;
 /// The head is flushed at this age at the latest: bounds replay, and makes retention and
 /// damage a matter of parts.
 const HEAD_AGE_MAX_NS: i64 = 15 * 60 * 1_000_000_000;
+/// At so many times what the head should take an append helps or waits.
+const PRESSED: u64 = 2;
+/// How long it waits for the flush of another at most: senders become as fast as the disk
+/// instead of being refused a little later.
+const RELIEF_MAX: Duration = Duration::from_millis(100);
 /// Families remembered; more are a sender that puts ids into metric names.
 const FAMILIES_MAX: usize = 50_000;
 /// Bytes of a family's name, unit and help each: the manifest holds them all.
@@ -40,6 +47,31 @@ pub(super) struct Maintenance {
 impl Maintenance {
     pub(super) fn new(manifest: Manifest) -> Self {
         Maintenance { manifest, head_since_ns: None }
+    }
+}
+
+/// Tells appends that a flush has made room.
+#[derive(Debug, Default)]
+pub(super) struct Relief {
+    flushes: Mutex<u64>,
+    another: Condvar,
+}
+
+impl Relief {
+    fn flushes(&self) -> u64 {
+        *hold(&self.flushes)
+    }
+
+    fn flushed(&self) {
+        *hold(&self.flushes) += 1;
+        self.another.notify_all();
+    }
+
+    /// Returns when there were more than so many, or at the end of patience.
+    fn wait_for_another(&self, seen: u64) {
+        let none_yet = |flushes: &mut u64| *flushes == seen;
+        let waited = self.another.wait_timeout_while(hold(&self.flushes), RELIEF_MAX, none_yet);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -90,18 +122,28 @@ impl Store {
         }
     }
 
-    /// Flushes in the thread of an append when maintenance does not keep up.
-    pub(super) fn flush_if_pressed(&self) {
-        let limit = self.limits.head_bytes + self.limits.head_bytes / 4;
+    /// Keeps the head from growing when flushes are slower than what comes. The append that
+    /// asks is acknowledged whatever happens here; the next maintenance tries again and
+    /// reports.
+    pub(super) fn relieve_head(&self) {
+        let limit = self.limits.head_bytes * PRESSED;
+        let seen = self.relief.flushes();
+        if matches!(self.flush_over(limit), Ok(false))
+            && self.counters.head_bytes.load(Relaxed) >= limit
+        {
+            self.relief.wait_for_another(seen);
+        }
+    }
+
+    /// Flushes if the heads take so much and nobody flushes already.
+    pub(super) fn flush_over(&self, limit: u64) -> Result<bool> {
         if self.counters.head_bytes.load(Relaxed) < limit {
-            return;
+            return Ok(false);
         }
-        if let Ok(mut maintenance) = self.maintenance.try_lock() {
-            let _guard = self.poison.on_panic("a flush");
-            // The append is acknowledged whatever happens here; the next maintenance
-            // tries again and reports.
-            let _ = self.flush_all(&mut maintenance);
-        }
+        let Ok(mut maintenance) = self.maintenance.try_lock() else { return Ok(false) };
+        let _guard = self.poison.on_panic("a flush");
+        self.poison.check()?;
+        self.flush_all(&mut maintenance).map(|()| true)
     }
 
     /// Freezes the head and writes it; a head that an earlier try left frozen comes first.
@@ -146,6 +188,7 @@ impl Store {
         next.families = BTreeMap::clone(&families);
         self.change_parts(maintenance, next, &infos, &[])?;
         self.count_head_bytes();
+        self.relief.flushed();
         self.commit.wal().trim(last)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use super::commit::Commit;
-use super::flush::{self, Maintenance};
+use super::flush::{self, Maintenance, Relief};
 use super::poison::Poison;
 use super::valve::Valve;
 use super::{Counters, Limits, Store, View};
@@ -93,6 +93,7 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
         commit: Commit::new(wal),
         view: Mutex::new(view),
         maintenance: Mutex::new(Maintenance::new(manifest)),
+        relief: Relief::default(),
         merging: Mutex::new(()),
         cache: Arc::new(Cache::new(limits.cache_bytes)),
         damage,

@@ -1,5 +1,7 @@
 //! Flushing, merging, retention, damage and limits, on a file system that works.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 
 fn model(ids: impl IntoIterator<Item = u64>) -> Model {
@@ -525,4 +527,24 @@ fn a_disk_full_to_the_last_byte_costs_nothing_but_time() {
     assert_eq!(files as u64, named, "failed flushes leave nothing behind");
     drop(store);
     model(accepted).check(&open_on(&vfs.after_power_loss()).unwrap().snapshot()).unwrap();
+}
+
+#[test]
+fn the_head_stays_small_by_whoever_looks_or_by_the_appends_themselves() {
+    let settings = Settings { memory_bytes: 8 << 20, ..settings() };
+    let limit = 8 << 20 >> 4;
+    let store = open::open(Arc::new(Faulty::new(1)), dir(), settings).unwrap();
+    let mut id = 0;
+    let mut append = || {
+        id += 1;
+        store.append(&numbered(id)).unwrap();
+        store.counters.head_bytes.load(Relaxed)
+    };
+    while append() < limit {
+        assert!(!store.flush_if_large().unwrap(), "nothing to do yet");
+    }
+    assert!(store.flush_if_large().unwrap());
+    assert_eq!(store.counters.head_bytes.load(Relaxed), 0);
+    let largest = (0..10_000).map(|_| append()).max().unwrap();
+    assert!((limit..3 * limit).contains(&largest), "{largest} bytes, {limit} are enough");
 }
