@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::bytes::{Reader, put_signed, put_varint};
 use crate::model::Histogram;
 use crate::row;
-use crate::samples::Gather;
+use crate::samples::{Gather, Starts};
 
 const KIND_FLOATS: u8 = 0;
 const KIND_HISTOGRAMS: u8 = 1;
@@ -37,7 +37,9 @@ pub(crate) fn put_floats(out: &mut Vec<u8>, times: &[i64], starts: &[i64], value
 
 fn are_read_from(bytes: &[u8], written: &[f64]) -> bool {
     let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    values(&mut Reader::new(bytes), written.len()).is_some_and(|read| bits(&read) == bits(written))
+    let mut read = Vec::new();
+    let whole = values(&mut Reader::new(bytes), written.len(), &mut read).is_some();
+    whole && bits(&read) == bits(written)
 }
 
 pub(super) fn put_histograms(
@@ -73,21 +75,29 @@ fn put_times(out: &mut Vec<u8>, times: &[i64]) {
     }
 }
 
-fn times(r: &mut Reader<'_>, count: usize) -> Option<Vec<i64>> {
-    let mut time = r.signed()?;
+/// Reads times onto the end of `out`; whether they are known to ascend.
+fn times(r: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Option<bool> {
+    let first = r.signed()?;
     let mut step = r.signed()?;
-    let regular = r.u8()? == 0;
-    let mut times = Vec::with_capacity(count);
+    if r.u8()? == 0 {
+        out.extend((0..count as i64).map(|i| first.wrapping_add(step.wrapping_mul(i))));
+        return Some(
+            step > 0
+                && step.checked_mul(count as i64).and_then(|all| all.checked_add(first)).is_some(),
+        );
+    }
+    out.reserve(count);
+    let mut time = first;
     for i in 0..count {
         if i > 0 {
-            if !regular && i > 1 {
+            if i > 1 {
                 step = step.wrapping_add(r.signed()?);
             }
             time = time.wrapping_add(step);
         }
-        times.push(time);
+        out.push(time);
     }
-    Some(times)
+    Some(false)
 }
 
 fn put_starts(out: &mut Vec<u8>, starts: &[i64]) {
@@ -104,10 +114,10 @@ fn put_starts(out: &mut Vec<u8>, starts: &[i64]) {
     }
 }
 
-fn starts(r: &mut Reader<'_>, count: usize) -> Option<Vec<i64>> {
+fn starts(r: &mut Reader<'_>, count: usize) -> Option<Starts> {
     match r.u8()? {
-        0 => Some(Vec::new()),
-        1 => Some(vec![r.signed()?; count]),
+        0 => Some(Starts::None),
+        1 => r.signed().map(Starts::Same),
         2 => {
             let mut starts = Vec::with_capacity(count);
             let mut last = 0i64;
@@ -115,7 +125,7 @@ fn starts(r: &mut Reader<'_>, count: usize) -> Option<Vec<i64>> {
                 last = last.wrapping_add(r.signed()?);
                 starts.push(last);
             }
-            Some(starts)
+            Some(Starts::Each(starts))
         }
         _ => None,
     }
@@ -215,25 +225,28 @@ impl Decimal {
     }
 }
 
-fn values(r: &mut Reader<'_>, count: usize) -> Option<Vec<f64>> {
+/// Reads values onto the end of `out`.
+fn values(r: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Option<()> {
+    let at = out.len();
     match r.u8()? {
-        VALUES_EQUAL => Some(vec![r.f64()?; count]),
+        VALUES_EQUAL => out.resize(at + count, r.f64()?),
         VALUES_PLANES => {
-            let bytes = r.take(count.checked_mul(8)?)?;
-            let mut bits = vec![0u64; count];
-            for plane in bytes.chunks_exact(count.max(1)) {
-                for (bits, &byte) in bits.iter_mut().zip(plane) {
-                    *bits = *bits << 8 | u64::from(byte);
-                }
-            }
-            Some(bits.into_iter().map(f64::from_bits).collect())
+            let planes = r.take(count.checked_mul(8)?)?;
+            out.extend((0..count).map(|i| {
+                let byte = |bits, plane| bits << 8 | u64::from(planes[plane * count + i]);
+                f64::from_bits((0..8).fold(0, byte))
+            }));
         }
-        form @ (VALUES_DECIMAL | VALUES_DECIMAL_STEPS) => decimal_values(r, count, form),
-        _ => None,
+        form @ (VALUES_DECIMAL | VALUES_DECIMAL_STEPS) => {
+            out.resize(at + count, 0.0);
+            decimal_values(r, form, &mut out[at..])?;
+        }
+        _ => return None,
     }
+    Some(())
 }
 
-fn decimal_values(r: &mut Reader<'_>, count: usize, form: u8) -> Option<Vec<f64>> {
+fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
     let exponent = r.u8().filter(|&e| e <= EXPONENT_MAX)?;
     let power = power_of_ten(exponent);
     let mut exceptions = Vec::new();
@@ -242,18 +255,20 @@ fn decimal_values(r: &mut Reader<'_>, count: usize, form: u8) -> Option<Vec<f64>
         at = at.checked_add(usize::try_from(r.varint()?).ok()?)?;
         exceptions.push((at, r.f64()?));
     }
-    let mut values = Vec::with_capacity(count);
     let (mut last, mut step) = (0i64, 0i64);
-    for _ in 0..count {
+    for value in &mut *out {
         let read = r.signed()?;
         step = if form == VALUES_DECIMAL_STEPS { step.wrapping_add(read) } else { read };
         last = last.wrapping_add(step);
-        values.push(last as f64 / power);
+        *value = last as f64;
+    }
+    if exponent > 0 {
+        out.iter_mut().for_each(|value| *value /= power);
     }
     for (at, value) in exceptions {
-        *values.get_mut(at)? = value;
+        *out.get_mut(at)? = value;
     }
-    Some(values)
+    Some(())
 }
 
 /// Adds the samples of a chunk that lie within the range; returns how many the chunk
@@ -266,34 +281,23 @@ pub(crate) fn decode_chunk(
     let mut r = Reader::new(bytes);
     let kind = r.u8()?;
     let count = usize::try_from(r.varint()?).ok().filter(|&c| c <= super::CHUNK_SAMPLES)?;
-    let times = times(&mut r, count)?;
-    let starts = starts(&mut r, count)?;
-    let start = |i: usize| starts.get(i).copied().unwrap_or(0);
     match kind {
         KIND_FLOATS => {
-            let values = values(&mut r, count)?;
-            // What is written is sorted; what is not comes out one by one.
-            if times.is_sorted() {
-                let from = times.partition_point(|time| time < range_ms.start());
-                let to = times.partition_point(|time| time <= range_ms.end()).max(from);
-                out.floats(
-                    &times[from..to],
-                    starts.get(from..to).unwrap_or(&[]),
-                    &values[from..to],
-                );
-                return Some(count);
-            }
-            for (i, (&time, value)) in times.iter().zip(values).enumerate() {
-                if range_ms.contains(&time) {
-                    out.float(time, start(i), value);
-                }
-            }
+            let (times_ms, floats) = out.float_columns();
+            let at = floats.len();
+            let ascending = times(&mut r, count, times_ms)?;
+            let starts = starts(&mut r, count)?;
+            values(&mut r, count, floats)?;
+            out.take_floats(at, ascending, &starts, range_ms);
         }
         KIND_HISTOGRAMS => {
-            for (i, &time) in times.iter().enumerate() {
+            let mut times_ms = Vec::new();
+            times(&mut r, count, &mut times_ms)?;
+            let starts = starts(&mut r, count)?;
+            for (i, &time) in times_ms.iter().enumerate() {
                 let histogram = row::histogram(&mut r)?;
                 if range_ms.contains(&time) {
-                    out.histogram(time, start(i), &Arc::new(histogram));
+                    out.histogram(time, starts.get(i), &Arc::new(histogram));
                 }
             }
         }
