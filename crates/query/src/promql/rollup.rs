@@ -91,8 +91,10 @@ pub(crate) struct Roller {
     lookback_ms: i64,
     /// For sorting and the like.
     scratch: Vec<f64>,
-    /// For each sample, how many resets there were up to it.
+    /// For each sample, how many resets there were up to it; empty if there were none.
     resets: Vec<u32>,
+    /// Where the windows lie among the samples of the last series.
+    grid: rate::Grid,
 }
 
 /// Where in the sample lists the window of the current step lies.
@@ -144,6 +146,7 @@ pub(crate) fn stream(
         lookback_ms: ev.lookback_ms,
         scratch: Vec::new(),
         resets: Vec::new(),
+        grid: rate::Grid::default(),
     };
     let keeps_name = matches!(function, Func::LastOverTime | Func::FirstOverTime);
     match &arg.unparen().kind {
@@ -323,6 +326,7 @@ impl Roller {
             lookback_ms: self.lookback_ms,
             scratch: Vec::new(),
             resets: Vec::new(),
+            grid: rate::Grid::default(),
         }
     }
 

@@ -3,17 +3,18 @@
 //! Source: Prometheus documentation of these functions and its conformance scripts: the
 //! extrapolation to the range's edges, and start timestamps as evidence of resets.
 
+mod floats;
+
 use std::sync::Arc;
 
-use trefoil_store::Samples;
 use trefoil_store::model::{CounterReset, Histogram};
 
-use super::super::column::{Cell, Column, Steps};
-use super::super::functions::Func;
+use super::super::column::Cell;
 use super::super::histogram::accumulate::Accumulator;
 use super::super::histogram::{divide, equal, is_custom, is_reset, scale};
 use super::super::notes::Notes;
-use super::{Bounds, Roller, Window};
+use super::{Roller, Window};
+pub(super) use floats::{Grid, of_floats};
 
 /// A sample's start time says when its counter began to count, if it lies before the
 /// sample.
@@ -36,8 +37,8 @@ pub(super) fn start_proves_reset(starts: &[i64], times: &[i64], i: usize) -> boo
 
 /// A start time before the earlier sample that differs from that sample's own start.
 pub(super) fn overlaps(starts: &[i64], times: &[i64]) -> bool {
-    (1..starts.len())
-        .any(|i| starts[i] != 0 && starts[i] < times[i - 1] && starts[i] != starts[i - 1])
+    let pairs = starts.windows(2).zip(times);
+    pairs.into_iter().any(|(pair, before)| pair[1] != pair[0] && pair[1] != 0 && pair[1] < *before)
 }
 
 /// The change over the range, extended to its edges.
@@ -188,7 +189,7 @@ fn histogram_change(
 }
 
 /// Where in a range its samples lie.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Sampled {
     start_ms: i64,
     end_ms: i64,
@@ -204,18 +205,14 @@ impl Sampled {
     /// are given, is not extended to below zero.
     fn factor(self, counter: Option<(f64, f64)>) -> f64 {
         let sampled = (self.last_ms - self.first_ms) as f64;
-        let between = sampled / (self.count - 1) as f64;
-        let mut to_start = (self.first_ms - self.start_ms) as f64;
-        if to_start >= between * 1.1 {
-            to_start = between / 2.0;
-        }
+        let mut to_start = self.to_start();
         if let Some((total, first)) = counter
             && total > 0.0
             && first >= 0.0
         {
             to_start = to_start.min(sampled * (first / total));
         }
-        (sampled + to_start + self.to_end(between)) / sampled
+        (sampled + to_start + self.to_end()) / sampled
     }
 
     /// The same if it is known when the counter started, within the range.
@@ -223,85 +220,25 @@ impl Sampled {
         if self.count < 2 {
             return 1.0;
         }
-        let between = (self.last_ms - self.first_ms) as f64 / (self.count - 1) as f64;
         let sampled = (self.last_ms - start_ms) as f64;
-        (sampled + self.to_end(between)) / sampled
+        (sampled + self.to_end()) / sampled
     }
 
-    fn to_end(self, between: f64) -> f64 {
+    /// Between two samples, on average.
+    fn between(self) -> f64 {
+        (self.last_ms - self.first_ms) as f64 / (self.count as f64 - 1.0)
+    }
+
+    fn to_start(self) -> f64 {
+        let (to_start, between) = ((self.first_ms - self.start_ms) as f64, self.between());
+        if to_start >= between * 1.1 { between / 2.0 } else { to_start }
+    }
+
+    fn to_end(self) -> f64 {
+        let between = self.between();
         let to_end = (self.end_ms - self.last_ms) as f64;
         if to_end >= between * 1.1 { between / 2.0 } else { to_end }
     }
-}
-
-/// [`extrapolated`] for a series of nothing but floats whose start times, if there are any,
-/// do not overlap, which most are: resets are counted once, and a window without any needs
-/// only its two ends.
-pub(super) fn of_floats(
-    notes: &mut Notes,
-    roller: &mut Roller,
-    name: &str,
-    samples: &Samples,
-    refs: Steps,
-    range_ms: i64,
-    column: &mut Column,
-) {
-    let (times, values) = (&samples.float_times_ms[..], &samples.floats[..]);
-    let is_counter = roller.function != Func::Delta;
-    let starts = if is_counter { &samples.float_starts_ms[..] } else { &[] };
-    let mut resets = std::mem::take(&mut roller.resets);
-    count_resets(values, starts, times, &mut resets);
-    let range_s = if roller.function == Func::Rate { range_ms as f64 / 1e3 } else { 1.0 };
-    let mut bounds = Bounds::default();
-    let mut any = false;
-    for (end_ms, out) in refs.times().zip(&mut column.floats) {
-        let start_ms = end_ms - range_ms;
-        bounds.slide(times, start_ms, end_ms);
-        let (first, count) = (bounds.first, bounds.end - bounds.first);
-        any |= count > 0;
-        let from_start = match count {
-            0 => continue,
-            _ => known_start(starts, times, first).filter(|start| *start > start_ms),
-        };
-        if count < 2 && from_start.is_none() {
-            continue;
-        }
-        let last = bounds.end - 1;
-        let mut change = values[last] - values[first];
-        if is_counter && resets[first] != resets[last] {
-            for i in first + 1..=last {
-                if resets[i] != resets[i - 1] {
-                    change += values[i - 1];
-                }
-            }
-        }
-        if from_start.is_some() {
-            change += values[first];
-        }
-        let span =
-            Sampled { start_ms, end_ms, first_ms: times[first], last_ms: times[last], count };
-        let factor = match from_start {
-            Some(start_ms) => span.factor_from(start_ms),
-            None => span.factor(is_counter.then_some((change, values[first]))),
-        };
-        *out = change * (factor / range_s);
-    }
-    roller.resets = resets;
-    if any && is_counter {
-        not_named_as_counter(notes, roller, name);
-    }
-}
-
-fn count_resets(values: &[f64], starts: &[i64], times: &[i64], resets: &mut Vec<u32>) {
-    resets.clear();
-    let mut count = 0u32;
-    let mut before = f64::NEG_INFINITY;
-    resets.extend(values.iter().enumerate().map(|(i, value)| {
-        let proven = i > 0 && !starts.is_empty() && start_proves_reset(starts, times, i);
-        count += u32::from(*value < before || proven);
-        before = *value;
-        count
-    }));
 }
 
 /// Counters are named so; a remark if this one is not.
@@ -472,103 +409,4 @@ fn count_steps(w: &Window<'_>, counts: impl Fn(Seen<'_>, Seen<'_>) -> bool) -> f
         before = now;
     }
     total
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::ast::Edge;
-    use super::super::super::column::is_present;
-    use super::*;
-
-    /// Random numbers from a seed (SplitMix64).
-    fn random(state: &mut u64) -> u64 {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Counters that are reset now and then, with start times in every relation to them.
-    fn samples(state: &mut u64) -> Samples {
-        let mut samples = Samples::default();
-        let (mut time, mut value, mut start) = (1_000_000, 0.0, 0);
-        let with_starts = !random(state).is_multiple_of(4);
-        for _ in 0..random(state) % 80 {
-            let before = time;
-            time += [1_000, 1_000, 1_000, 37, 9_000][random(state) as usize % 5];
-            value += (random(state) % 100) as f64;
-            match random(state) % 12 {
-                0 => value = (random(state) % 7) as f64,
-                1 => start = before + 1,
-                2 => start = before,
-                3 => (start, value) = (before + 10, 3.0),
-                4 => start = 0,
-                5 => start = time,
-                _ => {}
-            }
-            samples.float_times_ms.push(time);
-            samples.floats.push(value);
-            if with_starts {
-                samples.float_starts_ms.push(start);
-            }
-        }
-        samples
-    }
-
-    #[test]
-    fn all_windows_of_a_series_are_as_each_by_itself() {
-        let (mut state, mut compared, mut with_starts) = (7, 0, 0);
-        for round in 0..3_000 {
-            let samples = samples(&mut state);
-            if overlaps(&samples.float_starts_ms, &samples.float_times_ms) {
-                continue;
-            }
-            let function = [Func::Rate, Func::Increase, Func::Delta][round % 3];
-            let mut roller = Roller {
-                function,
-                scalars: Arc::from([]),
-                at: 0,
-                first_at: 0,
-                edge: Edge::Plain,
-                lookback_ms: 300_000,
-                scratch: Vec::new(),
-                resets: Vec::new(),
-            };
-            let refs = Steps { start_ms: 999_000, step_ms: 700, count: 120 };
-            let range_ms = [500, 3_000, 20_000][round / 3 % 3];
-            let (mut notes, mut column) = (Notes::default(), Column::default());
-            column.reset(refs.count);
-            of_floats(&mut notes, &mut roller, "c_total", &samples, refs, range_ms, &mut column);
-            let mut bounds = Bounds::default();
-            for (i, end_ms) in refs.times().enumerate() {
-                let start_ms = end_ms - range_ms;
-                bounds.slide(&samples.float_times_ms, start_ms, end_ms);
-                let window = Window {
-                    name: "c_total",
-                    start_ms,
-                    end_ms,
-                    float_times: bounds.of(&samples.float_times_ms),
-                    float_starts: bounds.of(&samples.float_starts_ms),
-                    floats: bounds.of(&samples.floats),
-                    histogram_times: &[],
-                    histogram_starts: &[],
-                    histograms: &[],
-                };
-                let (counter, rate) = (function != Func::Delta, function == Func::Rate);
-                let expect = match extrapolated(&mut notes, &roller, &window, counter, rate) {
-                    Some(Cell::Float(value)) => value,
-                    _ => {
-                        assert!(!is_present(column.floats[i]), "{round} {i}");
-                        continue;
-                    }
-                };
-                let found = column.floats[i];
-                let near = (found - expect).abs() <= expect.abs() * 1e-12;
-                assert!(near || found == expect, "{round} {i}: {found} {expect} {samples:?}");
-                compared += 1;
-                with_starts += usize::from(counter && !samples.float_starts_ms.is_empty());
-            }
-        }
-        assert!(compared > 50_000 && with_starts > 10_000, "{compared} {with_starts}");
-    }
 }
