@@ -1,6 +1,8 @@
 //! Samples from the store: the newest one within the lookback for instant vectors, all of
 //! a window for ranges.
 
+mod ahead;
+
 use std::sync::Arc;
 
 use trefoil_store::model::{CounterReset, Histogram, is_stale};
@@ -12,7 +14,7 @@ use super::eval::{Evaluator, Sink};
 use super::histogram::counts_fell;
 use super::notes::Notes;
 use super::rollup::extended;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What reading samples needs of a query; threads share it.
 #[derive(Clone, Copy)]
@@ -87,8 +89,10 @@ pub(crate) fn fetch(
 pub(crate) type ColumnOf = Box<dyn FnMut(&mut Notes, &Labels, &mut Samples, &mut Column) + Send>;
 
 /// Samples that one thread makes before its columns are handed on: few enough for them to
-/// stay in the cache, enough to make starting a thread worth it.
-const BLOCK_SAMPLES: usize = 128 << 10;
+/// stay in the cache, enough to make another thread worth it.
+const BLOCK_SAMPLES: usize = 64 << 10;
+/// Blocks to a thread: while one is taken in, others are made.
+const BLOCKS_AHEAD: usize = 2;
 
 /// As [`fetch`], but hands out a column of each series. Where there are many series,
 /// several threads make them, each with a `worker` of its own; the order stays.
@@ -103,47 +107,21 @@ pub(crate) fn columns(
     let reader = Reader::new(ev, times);
     let series = reader.series(selector)?;
     let size = (BLOCK_SAMPLES / steps.max(1)).clamp(16, 4096);
-    let threads = ev.limits.threads.clamp(1, series.len().div_ceil(size).max(1));
-    let mut blocks: Vec<Block> = (0..threads).map(|_| Block::new(worker())).collect();
-    for round in series.chunks(size * threads) {
-        run_blocks(&mut blocks, &reader, round, size)?;
-        for (block, part) in blocks.iter_mut().zip(round.chunks(size)) {
-            ev.notes.append(&mut block.notes);
-            for (one, column) in part.iter().zip(&mut block.columns) {
-                each(ev, &one.labels, column)?;
-            }
+    let parts: Vec<&[Series]> = series.chunks(size).collect();
+    let threads = ev.limits.threads.clamp(1, parts.len().max(1));
+    let ahead = if threads > 1 { BLOCKS_AHEAD } else { 1 };
+    let blocks = (0..threads * ahead).map(|_| Block::new(worker())).collect();
+    let make = |at: usize, block: &mut Block| block.run(&reader, parts[at]);
+    ahead::in_order(parts.len(), threads - 1, blocks, &make, &mut |at, block| {
+        ev.notes.append(&mut block.notes);
+        for (one, column) in parts[at].iter().zip(&mut block.columns) {
+            each(ev, &one.labels, column)?;
         }
-    }
-    Ok(())
-}
-
-fn run_blocks(
-    blocks: &mut [Block],
-    reader: &Reader<'_>,
-    round: &[Series],
-    size: usize,
-) -> Result<()> {
-    let mut work: Vec<_> = blocks.iter_mut().zip(round.chunks(size)).collect();
-    let Some((mine, part)) = work.pop() else {
-        return Ok(());
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = work
-            .into_iter()
-            .map(|(block, part)| scope.spawn(move || block.run(reader, part)))
-            .collect();
-        let mut result = mine.run(reader, part);
-        for other in others {
-            let done = other.join().unwrap_or_else(|_| {
-                Err(Error::execution("a thread of the query failed; the server's log says where"))
-            });
-            result = result.and(done);
-        }
-        result
+        Ok(())
     })
 }
 
-/// What one thread makes at a time.
+/// What a thread makes at a time.
 struct Block {
     worker: ColumnOf,
     samples: Samples,

@@ -106,13 +106,14 @@ impl GroupState {
         let present = |value: &&f64| is_present(**value);
         match self {
             GroupState::Sum(sums, extra) => {
-                for (i, value) in column.floats.iter().enumerate().filter(|(_, v)| is_present(**v))
-                {
-                    let (sum, lost) = sums[i];
-                    // The first value is taken as it is, so that an infinity stays one.
-                    sums[i] =
-                        if extra.floats[i] { kahan_add(*value, sum, lost) } else { (*value, 0.0) };
-                    extra.floats[i] = true;
+                let slots = sums.iter_mut().zip(&mut extra.floats);
+                for (((sum, lost), any), value) in slots.zip(&column.floats) {
+                    if is_present(*value) {
+                        // The first value is taken as it is, so that an infinity stays one.
+                        (*sum, *lost) =
+                            if *any { kahan_add(*value, *sum, *lost) } else { (*value, 0.0) };
+                        *any = true;
+                    }
                 }
                 extra.add(notes, op, at, column);
             }

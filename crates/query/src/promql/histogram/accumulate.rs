@@ -13,6 +13,7 @@ pub(crate) struct MixedSchemas;
 
 /// Adds to a sum and keeps what rounding lost. Source: Kahan and Babuška, in Neumaier's
 /// variant, as Prometheus sums.
+#[inline]
 pub(crate) fn kahan_add(increment: f64, sum: f64, lost: f64) -> (f64, f64) {
     let total = sum + increment;
     if total.is_infinite() {
