@@ -118,6 +118,15 @@ impl Rig {
 
     /// The same, but what leaves is thrown away.
     pub(super) fn nowhere(settings: &TraceSettings) -> Rig {
+        Rig::over_queue(settings, |store| store.spans_out = Outlet::Nowhere).0
+    }
+
+    /// The same, but what leaves goes to a queue, as in a program.
+    pub(super) fn queued(settings: &TraceSettings) -> (Rig, Arc<Queue>) {
+        Rig::over_queue(settings, |_| {})
+    }
+
+    fn over_queue(settings: &TraceSettings, change: impl FnOnce(&mut Store)) -> (Rig, Arc<Queue>) {
         let mut rig = Rig::new(settings);
         let account = Arc::clone(&rig.account);
         let queue = Arc::new(Queue::new(BatchSettings::default(), Arc::clone(&account)));
@@ -125,12 +134,12 @@ impl Rig {
             Logs::new(&log_settings(), &["test"], &[], queue.clone(), Arc::clone(&account), None);
         let sampler = Arc::new(Sampler::new(&settings.sampler));
         let log = (queue.clone(), Arc::clone(&account));
-        let mut spans = Spans::new(settings, &[], true, sampler, (queue, account), log);
-        Arc::get_mut(&mut spans.0).unwrap().spans_out = Outlet::Nowhere;
+        let mut spans = Spans::new(settings, &[], true, sampler, (queue.clone(), account), log);
+        change(Arc::get_mut(&mut spans.0).unwrap());
         let levels = Levels::new(&settings.levels);
         rig.dispatch = Subscriber::new(spans.clone(), levels, Arc::new(own)).into();
         rig.spans = spans;
-        rig
+        (rig, queue)
     }
 
     pub(super) fn run<T>(&self, work: impl FnOnce() -> T) -> T {

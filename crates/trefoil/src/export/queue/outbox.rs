@@ -7,9 +7,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Amount, BATCH_BYTES_MAX, Entry, Lane, Priority, Queue, Waiting};
+use super::{
+    Amount, BATCH_BYTES_MAX, Entry, Lane, Lanes, Priority, Queue, Waiting, shard_of_thread,
+};
 use crate::account::Dropped;
 use crate::spin::Spin;
 
@@ -33,6 +35,8 @@ pub(crate) struct Outbox {
     amount: AtomicU64,
     items_max: usize,
     bytes_max: usize,
+    /// That of its thread: who takes over its items for the thread must not change their order.
+    shard: usize,
 }
 
 #[derive(Default)]
@@ -115,6 +119,7 @@ impl Queue {
             amount: AtomicU64::new(0),
             items_max: items.min(ITEMS_MAX),
             bytes_max: bytes.min(BYTES_MAX),
+            shard: shard_of_thread(),
         });
         let mut outboxes = self.outboxes.0.lock().unwrap_or_else(PoisonError::into_inner);
         if outboxes.len() == OUTBOXES_MAX {
@@ -127,9 +132,9 @@ impl Queue {
         Some(outbox)
     }
 
-    /// Takes over what lies in an outbox.
+    /// Takes over what lies in the outbox of this thread.
     pub(crate) fn take_over(&self, outbox: &Outbox) {
-        outbox.pile.with(|pile| self.take_pile(pile, outbox));
+        outbox.pile.with(|pile| self.take_pile(pile, outbox, || self.lock_any()));
     }
 
     /// Takes over what lies in all outboxes.
@@ -141,7 +146,7 @@ impl Queue {
     fn empty_all(&self, outboxes: &mut Vec<Arc<Outbox>>) {
         outboxes.retain(|outbox| {
             let in_use = Arc::strong_count(outbox) > 1;
-            self.take_over(outbox);
+            outbox.pile.with(|pile| self.take_pile(pile, outbox, || self.lock_of(outbox)));
             in_use
         });
     }
@@ -152,16 +157,25 @@ impl Queue {
         for outbox in outboxes.drain(..) {
             outbox.pile.with(|pile| {
                 pile.closed = true;
-                self.take_pile(pile, &outbox);
+                self.take_pile(pile, &outbox, || self.lock_of(&outbox));
             });
         }
+    }
+
+    fn lock_of(&self, outbox: &Outbox) -> MutexGuard<'_, Lanes> {
+        self.shards[outbox.shard & (self.shards.len() - 1)].lock()
     }
 
     fn is_closed(&self) -> bool {
         self.shards.last().is_none_or(|shard| shard.lock().closed)
     }
 
-    fn take_pile(&self, pile: &mut Pile, outbox: &Outbox) {
+    fn take_pile<'a>(
+        &'a self,
+        pile: &mut Pile,
+        outbox: &Outbox,
+        lock: impl FnOnce() -> MutexGuard<'a, Lanes>,
+    ) {
         let (items, bytes) = (pile.entries.len(), pile.bytes.len());
         if items == 0 {
             return;
@@ -170,7 +184,7 @@ impl Queue {
         if before.items + items <= self.settings.queue_items_max
             && before.bytes + bytes <= self.settings.queue_bytes_max
         {
-            self.append(pile);
+            self.append(pile, lock());
             if before.items < self.settings.batch_items_max
                 && before.items + items >= self.settings.batch_items_max
             {
@@ -190,8 +204,7 @@ impl Queue {
     }
 
     /// Appends items that have been counted as waiting.
-    fn append(&self, pile: &mut Pile) {
-        let mut lanes = self.lock_any();
+    fn append(&self, pile: &mut Pile, mut lanes: MutexGuard<'_, Lanes>) {
         if lanes.closed {
             drop(lanes);
             self.waiting.remove(pile.entries.len(), pile.bytes.len());

@@ -122,19 +122,25 @@ fn write(queue: &Queue, outbox: &Outbox, message: &[u8]) {
 }
 
 #[test]
-fn what_lies_in_an_outbox_waits_and_is_taken_in_order() {
+fn what_lies_in_an_outbox_waits_and_another_thread_takes_it_in_order() {
     let (queue, _) = queue(2048, 8 << 20, 512);
-    let outbox = queue.outbox().unwrap();
     let texts: Vec<String> = (0..100).map(|i| format!("item {i}")).collect();
-    for (before, text) in texts.iter().enumerate() {
-        assert_eq!(queue.waiting().items, before);
-        write(&queue, &outbox, text.as_bytes());
-    }
     let bytes = texts.iter().map(String::len).sum();
-    assert_eq!(queue.waiting(), Amount { items: 100, bytes });
-    let expect: Vec<_> = texts.into_iter().map(|text| ("s", Priority::Normal, text)).collect();
-    assert_eq!(drained(&queue), expect);
-    assert_eq!(queue.waiting(), Amount::default());
+    let expect: Vec<_> = texts.iter().map(|text| ("s", Priority::Normal, text.clone())).collect();
+    // Threads choose among the shards in turn: whichever these two have.
+    for _ in 0..2 * SHARDS_MAX {
+        let write_all = || {
+            let outbox = queue.outbox().unwrap();
+            for (before, text) in texts.iter().enumerate() {
+                assert_eq!(queue.waiting().items, before);
+                write(&queue, &outbox, text.as_bytes());
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(write_all).join()).unwrap();
+        assert_eq!(queue.waiting(), Amount { items: 100, bytes });
+        assert_eq!(drained(&queue), expect);
+        assert_eq!(queue.waiting(), Amount::default());
+    }
 }
 
 /// A batch that is full by what comes out of outboxes is told like any other.

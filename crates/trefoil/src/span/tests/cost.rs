@@ -68,6 +68,27 @@ fn the_steady_state_does_not_allocate() {
     }
 }
 
+#[test]
+fn nor_does_it_where_spans_go_to_the_exporter() {
+    let (rig, queue) = Rig::queued(&settings(SamplerSettings::AlwaysOn));
+    let thousand = || {
+        for user in 0..1000 {
+            pair(user);
+            if user % 100 == 0 {
+                queue.drain(&mut |_, _, _| {});
+            }
+        }
+    };
+    rig.run(|| {
+        thousand();
+        let before = ALLOCATIONS.get();
+        thousand();
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+    });
+    queue.drain(&mut |_, _, _| {});
+    assert_eq!(rig.counts().dropped_total(), 0);
+}
+
 crate::labels! {
     struct Request<'a> { method: &'a str, status: u16, cached: bool }
 }

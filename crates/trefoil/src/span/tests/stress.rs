@@ -106,3 +106,46 @@ fn make(sender: &mpsc::SyncSender<Span>, fails: bool, made: &AtomicU64) {
     made.fetch_add(count, Ordering::Relaxed);
     drop(root);
 }
+
+/// Threads that live for a few spans, some of which fail, while one takes what left: the last
+/// words of each are there when it has ended, and whole.
+#[test]
+fn spans_of_threads_that_end_are_in_the_queue() {
+    const ROUNDS: usize = 40;
+    const THREADS: usize = 6;
+    let (rig, queue) = Rig::queued(&settings(SamplerSettings::AlwaysOn));
+    let taken = Mutex::new(Vec::new());
+    let take = || {
+        let mut taken = taken.lock().unwrap();
+        queue.drain(&mut |scope, priority, message| taken.push(decode(scope, priority, message)));
+    };
+    let mut made = 0;
+    for round in 0..ROUNDS {
+        let count = |thread: usize| (round * THREADS + thread) * 7 % 90;
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let rig = &rig;
+                scope.spawn(move || {
+                    rig.run(|| {
+                        for n in 0..count(thread) {
+                            let _span = info_span!("work", n, thread, round).entered();
+                            if n % 10 == 3 {
+                                error!("failed");
+                            }
+                        }
+                    });
+                });
+            }
+            scope.spawn(take);
+        });
+        made += (0..THREADS).map(count).sum::<usize>();
+        take();
+        assert_eq!(taken.lock().unwrap().len(), made, "round {round}");
+    }
+    let counts = rig.counts();
+    assert_eq!((counts.produced, counts.dropped_total()), (made as u64, 0));
+    for span in taken.into_inner().unwrap() {
+        assert_eq!(span.attributes.len(), 3, "a whole span: {span:?}");
+        assert_eq!(span.urgent, span.attributes["n"].ends_with('3'), "{span:?}");
+    }
+}
