@@ -127,9 +127,9 @@ fn what_lies_in_an_outbox_waits_and_another_thread_takes_it_in_order() {
     let texts: Vec<String> = (0..100).map(|i| format!("item {i}")).collect();
     let bytes = texts.iter().map(String::len).sum();
     let expect: Vec<_> = texts.iter().map(|text| ("s", Priority::Normal, text.clone())).collect();
-    // Threads choose among the shards in turn: whichever these two have.
-    for _ in 0..2 * SHARDS_MAX {
+    for (writer, taker) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         let write_all = || {
+            SHARD.set(writer);
             let outbox = queue.outbox().unwrap();
             for (before, text) in texts.iter().enumerate() {
                 assert_eq!(queue.waiting().items, before);
@@ -138,6 +138,7 @@ fn what_lies_in_an_outbox_waits_and_another_thread_takes_it_in_order() {
         };
         std::thread::scope(|scope| scope.spawn(write_all).join()).unwrap();
         assert_eq!(queue.waiting(), Amount { items: 100, bytes });
+        SHARD.set(taker);
         assert_eq!(drained(&queue), expect);
         assert_eq!(queue.waiting(), Amount::default());
     }
