@@ -20,6 +20,9 @@ use crate::spin::Spin;
 const ITEMS_MAX: usize = 32;
 const BYTES_MAX: usize = 16 << 10;
 
+/// Memory that an outbox keeps: one large item is no reason to keep more.
+const BYTES_KEPT: usize = 2 * BYTES_MAX;
+
 /// Most outboxes. Threads beyond that push each item by itself.
 const OUTBOXES_MAX: usize = 32;
 
@@ -43,6 +46,8 @@ pub(crate) struct Outbox {
 struct Pile {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
+    /// Bytes of the entries: what lies behind was left by somebody who panicked.
+    length: usize,
     closed: bool,
 }
 
@@ -61,16 +66,18 @@ impl Outbox {
             if pile.closed {
                 return None;
             }
-            let start = pile.bytes.len();
+            pile.bytes.truncate(pile.length);
             fill(&mut pile.bytes);
-            let length = pile.bytes.len() - start;
+            let length = pile.bytes.len() - pile.length;
             if length > BATCH_BYTES_MAX {
-                pile.bytes.truncate(start);
+                pile.bytes.truncate(pile.length);
+                pile.bytes.shrink_to(BYTES_KEPT);
                 queue.account.dropped(Dropped::TooLarge, 1);
             } else {
                 pile.entries.push(Entry { scope, length: length as u32 });
+                pile.length += length;
             }
-            let (items, bytes) = (pile.entries.len(), pile.bytes.len());
+            let (items, bytes) = (pile.entries.len(), pile.length);
             self.amount.store(Waiting::word(items, bytes), Ordering::Relaxed);
             Some(items >= self.items_max || bytes >= self.bytes_max)
         })?
@@ -87,8 +94,8 @@ impl Pile {
     fn clear(&mut self) {
         self.entries.clear();
         self.bytes.clear();
-        // One large item is no reason to keep that much.
-        self.bytes.shrink_to(2 * BYTES_MAX);
+        self.length = 0;
+        self.bytes.shrink_to(BYTES_KEPT);
     }
 }
 
@@ -132,9 +139,9 @@ impl Queue {
         Some(outbox)
     }
 
-    /// Takes over what lies in the outbox of this thread.
+    /// Takes over what lies in the outbox of this thread, unless somebody does so already.
     pub(crate) fn take_over(&self, outbox: &Outbox) {
-        outbox.pile.with(|pile| self.take_pile(pile, outbox, || self.lock_any()));
+        let _ = outbox.pile.try_with(|pile| self.take_pile(pile, outbox, || self.lock_any()));
     }
 
     /// Takes over what lies in all outboxes.
@@ -176,7 +183,7 @@ impl Queue {
         outbox: &Outbox,
         lock: impl FnOnce() -> MutexGuard<'a, Lanes>,
     ) {
-        let (items, bytes) = (pile.entries.len(), pile.bytes.len());
+        let (items, bytes) = (pile.entries.len(), pile.length);
         if items == 0 {
             return;
         }
@@ -207,10 +214,10 @@ impl Queue {
     fn append(&self, pile: &mut Pile, mut lanes: MutexGuard<'_, Lanes>) {
         if lanes.closed {
             drop(lanes);
-            self.waiting.remove(pile.entries.len(), pile.bytes.len());
+            self.waiting.remove(pile.entries.len(), pile.length);
             return self.too_late(pile.entries.len());
         }
-        lanes.normal.append(&mut pile.entries, &pile.bytes);
+        lanes.normal.append(&mut pile.entries, &pile.bytes[..pile.length]);
     }
 }
 

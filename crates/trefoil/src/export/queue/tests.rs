@@ -216,6 +216,28 @@ fn an_outbox_leaves_out_an_item_that_no_batch_can_hold() {
     assert_eq!(all, ["before", "after"]);
 }
 
+#[test]
+fn an_item_that_panics_half_way_leaves_nothing_in_the_outbox() {
+    let (queue, _) = queue(2048, 8 << 20, 512);
+    let outbox = queue.outbox().unwrap();
+    let panic = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"half");
+        panic!("on purpose");
+    };
+    let break_off = || {
+        let caught = std::panic::AssertUnwindSafe(|| outbox.write(&queue, "s", panic));
+        assert!(std::panic::catch_unwind(caught).is_err());
+    };
+    write(&queue, &outbox, b"before");
+    break_off();
+    write(&queue, &outbox, b"after");
+    break_off();
+    assert_eq!(queue.waiting(), Amount { items: 2, bytes: 11 });
+    let all: Vec<_> = drained(&queue).into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(all, ["before", "after"]);
+    assert_eq!(queue.waiting(), Amount::default());
+}
+
 /// A queue whose batches are small hands on each item by itself.
 #[test]
 fn a_small_queue_has_no_outboxes() {
