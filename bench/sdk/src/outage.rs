@@ -81,54 +81,77 @@ fn emit(seconds: u64) -> Vec<u32> {
     latencies
 }
 
-/// The endpoint of a receiver that is away in one of the known ways, or well.
+/// The endpoint of a receiver that is well, or away in one of the known ways.
 fn receiver(kind: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
-    match kind {
-        "refused" => drop(listener),
-        "black-hole" => std::mem::forget(listener),
-        _ => {
-            let delay = if kind == "slow" { SLOW } else { Duration::ZERO };
-            std::thread::spawn(move || {
-                for connection in listener.incoming().flatten() {
-                    std::thread::spawn(move || answer(connection, delay));
-                }
-            });
+    let scheme = if kind == "tls" { "https" } else { "http" };
+    let endpoint = format!("{scheme}://{}", listener.local_addr().expect("it is bound"));
+    let reply = match kind {
+        "well" => Reply::Says(Duration::ZERO, OK),
+        "slow" => Reply::Says(SLOW, OK),
+        "unavailable" => Reply::Says(Duration::ZERO, UNAVAILABLE),
+        "malformed" => Reply::Says(Duration::ZERO, MALFORMED),
+        "tls" | "reset" => Reply::Resets,
+        "black-hole" => {
+            std::mem::forget(listener);
+            return endpoint;
         }
-    }
+        "refused" => return endpoint,
+        other => panic!("no receiver is `{other}`"),
+    };
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            std::thread::spawn(move || reply.to(connection));
+        }
+    });
     endpoint
 }
 
 /// How long a slow receiver takes: less than any exporter waits, more than any can afford.
 const SLOW: Duration = Duration::from_secs(2);
+const OK: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+const MALFORMED: &str = "SMTP 220 this is no answer\r\n\r\n";
 
-/// Takes requests with a length and answers 200.
-fn answer(mut connection: TcpStream, delay: Duration) {
-    let mut bytes = Vec::new();
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read) = connection.read(&mut buffer) {
-        if read == 0 {
-            return;
-        }
-        bytes.extend_from_slice(&buffer[..read]);
-        while let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-            let length = head.split("content-length:").nth(1).and_then(|rest| {
-                rest.split("\r\n").next().and_then(|value| value.trim().parse::<usize>().ok())
-            });
-            let whole = end + 4 + length.unwrap_or(0);
-            if bytes.len() < whole {
-                break;
-            }
-            bytes.drain(..whole);
-            std::thread::sleep(delay);
-            let response = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-            if connection.write_all(response.as_bytes()).is_err() {
+/// What a receiver does with a connection.
+#[derive(Clone, Copy)]
+enum Reply {
+    /// Reads the beginning of a request, or of a handshake, and goes away.
+    Resets,
+    /// Takes requests with a length; after a while it says this to each.
+    Says(Duration, &'static str),
+}
+
+impl Reply {
+    fn to(self, mut connection: TcpStream) {
+        let mut bytes = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read) = connection.read(&mut buffer) {
+            let Reply::Says(delay, response) = self else { return };
+            if read == 0 {
                 return;
+            }
+            bytes.extend_from_slice(&buffer[..read]);
+            while let Some(length) = request_length(&bytes).filter(|l| bytes.len() >= *l) {
+                bytes.drain(..length);
+                std::thread::sleep(delay);
+                if connection.write_all(response.as_bytes()).is_err() {
+                    return;
+                }
             }
         }
     }
+}
+
+/// The bytes of the first request, head and body, once its head is there.
+fn request_length(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.split("content-length:").nth(1).and_then(|rest| {
+        rest.split("\r\n").next().and_then(|value| value.trim().parse::<usize>().ok())
+    });
+    Some(end + 4 + length.unwrap_or(0))
 }
 
 fn peak_kb() -> u64 {
