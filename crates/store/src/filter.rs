@@ -230,8 +230,10 @@ fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
     }
 }
 
-/// Exact beyond 2^53, where a conversion to double would round.
-fn order_int_double(a: i64, b: f64) -> Option<Ordering> {
+/// How an integer compares with a double, exactly beyond 2^53, where a conversion to double
+/// would round; `None` for NaN.
+#[must_use]
+pub fn order_int_double(a: i64, b: f64) -> Option<Ordering> {
     const TWO_63: f64 = 9_223_372_036_854_775_808.0;
     if b.is_nan() {
         return None;

@@ -48,7 +48,7 @@ mod words;
 pub use batch::{BATCH_BYTES_MAX, Batch, ResourceIndex, ScopeIndex, SeriesIndex};
 pub use deletion::Deletion;
 pub use error::{Error, Result};
-pub use filter::{Compare, Field, LineFilter, SpanFilter};
+pub use filter::{Compare, Field, LineFilter, SpanFilter, order_int_double};
 pub use known::SeriesHandle;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};

@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 
 use regex::Regex;
 use trefoil_store::model::{self, SpanKind, StatusCode};
+use trefoil_store::order_int_double;
 
 use super::ast::{ArithOp, CompareOp, Literal};
 use crate::duration;
@@ -248,6 +249,11 @@ fn scalar(op: CompareOp, a: &Value<'_>, b: &Value<'_>) -> bool {
     let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
     let ordering = match (a, b) {
         (Value::Int(a) | Value::Duration(a), Value::Int(b) | Value::Duration(b)) => Some(a.cmp(b)),
+        // As the store does, or a block it rules out would have had a match.
+        (Value::Int(a) | Value::Duration(a), Value::Float(b)) => order_int_double(*a, *b),
+        (Value::Float(a), Value::Int(b) | Value::Duration(b)) => {
+            order_int_double(*b, *a).map(Ordering::reverse)
+        }
         (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) if equality => Some(a.cmp(b)),
         (Value::Status(a), Value::Status(b)) if equality => equal_or_less(a == b),
@@ -305,5 +311,28 @@ fn integer_arith(op: ArithOp, a: i64, b: i64) -> Value<'static> {
             Ok(exponent) => Value::Int(a.wrapping_pow(exponent)),
             Err(_) => Value::Float((a as f64).powf(b as f64)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_and_floats_compare_exactly_beyond_two_to_the_53rd() {
+        let int = |v| Value::Int(v);
+        let cases = [
+            (int((1 << 53) + 1), CompareOp::Equal, (1_i64 << 53) as f64, false),
+            (int((1 << 53) + 1), CompareOp::Greater, (1_i64 << 53) as f64, true),
+            (int(1 << 53), CompareOp::Equal, (1_i64 << 53) as f64, true),
+            (int(i64::MAX), CompareOp::Less, 9_223_372_036_854_775_808.0, true),
+            (Value::Duration(3), CompareOp::Greater, 2.5, true),
+            (int(0), CompareOp::NotEqual, f64::NAN, true),
+            (int(0), CompareOp::Less, f64::NAN, false),
+        ];
+        for (a, op, b, expected) in cases {
+            assert_eq!(compare(op, &a, &Value::Float(b)), expected, "{a:?} {op:?} {b}");
+            assert_eq!(compare(op.flipped(), &Value::Float(b), &a), expected, "{b} {op:?} {a:?}");
+        }
     }
 }
