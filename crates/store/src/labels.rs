@@ -96,10 +96,21 @@ impl Labels {
         })
     }
 
+    /// The same as bytes, which nothing need check to be UTF-8 again.
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            Some((take_bytes(&mut rest)?, take_bytes(&mut rest)?))
+        })
+    }
+
     /// Number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.iter().count()
+        self.iter_bytes().count()
     }
 
     /// True without any label.
@@ -234,7 +245,7 @@ impl LabelsBuilder {
     }
 }
 
-/// Writes a set whose pairs come sorted, unique and without empty values already.
+/// Writes sets whose pairs come sorted, unique and without empty values already.
 #[derive(Default, Debug)]
 pub(crate) struct LabelsWriter {
     bytes: Vec<u8>,
@@ -247,8 +258,11 @@ impl LabelsWriter {
         put_bytes(&mut self.bytes, value);
     }
 
-    pub(crate) fn finish(self) -> Labels {
-        Labels(Arc::from(self.bytes))
+    /// The set of the pairs since the last one.
+    pub(crate) fn finish(&mut self) -> Labels {
+        let labels = Labels(Arc::from(&self.bytes[..]));
+        self.bytes.clear();
+        labels
     }
 }
 
@@ -322,6 +336,8 @@ mod tests {
             Labels::from_pairs([("b", "2"), ("a", "0"), ("a", "1"), ("z", ""), ("l", &long)]);
         let pairs: Vec<_> = labels.iter().collect();
         assert_eq!(pairs, [("a", "1"), ("b", "2"), ("l", long.as_str())]);
+        let as_bytes = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        assert!(labels.iter_bytes().eq(as_bytes));
         assert_eq!(Labels::from_bytes(labels.as_bytes()), Some(labels.clone()));
         assert_eq!(labels.get("b"), Some("2"));
         assert_eq!(labels.get("c"), None);

@@ -87,8 +87,34 @@ pub struct Series {
     pub resource: Arc<Resource<'static>>,
     /// Which library emitted it.
     pub scope: Arc<Scope<'static>>,
-    /// Where the snapshot finds its samples: source and place in it, oldest first.
-    pub(crate) places: Vec<(u32, u32)>,
+    /// Where the snapshot finds its samples.
+    pub(crate) places: Places,
+}
+
+/// Sources and places in them, oldest first. Most series have one when they are found, and
+/// there are many: the first needs no allocation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    first: Option<(u32, u32)>,
+    more: Vec<(u32, u32)>,
+}
+
+impl Places {
+    pub(crate) fn one(source: u32, place: u32) -> Self {
+        Places { first: Some((source, place)), more: Vec::new() }
+    }
+
+    pub(crate) fn append(&mut self, later: &Places) {
+        let mut later = later.iter();
+        if self.first.is_none() {
+            self.first = later.next();
+        }
+        self.more.extend(later);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
 }
 
 /// Samples of one series, in columns that the caller owns and reuses. Both lists are

@@ -8,9 +8,9 @@ use trefoil_store::{Labels, LabelsBuilder};
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
 
 /// Writes the labels for which `keep` holds into `out`, replacing what was there.
-fn write_kept(out: &mut Vec<u8>, labels: &Labels, mut keep: impl FnMut(&str) -> bool) {
+fn write_kept(out: &mut Vec<u8>, labels: &Labels, mut keep: impl FnMut(&[u8]) -> bool) {
     out.clear();
-    for (name, value) in labels.iter() {
+    for (name, value) in labels.iter_bytes() {
         if keep(name) {
             put(out, name);
             put(out, value);
@@ -18,24 +18,28 @@ fn write_kept(out: &mut Vec<u8>, labels: &Labels, mut keep: impl FnMut(&str) -> 
     }
 }
 
-fn put(out: &mut Vec<u8>, text: &str) {
+fn put(out: &mut Vec<u8>, text: &[u8]) {
     let mut len = text.len();
     while len >= 0x80 {
         out.push((len & 0x7f) as u8 | 0x80);
         len >>= 7;
     }
     out.push(len as u8);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
+}
+
+fn is_among(name: &[u8], names: &[String]) -> bool {
+    names.iter().any(|n| n.as_bytes() == name)
 }
 
 /// Only the named labels.
 pub(crate) fn write_only(out: &mut Vec<u8>, labels: &Labels, names: &[String]) {
-    write_kept(out, labels, |name| names.iter().any(|n| n == name));
+    write_kept(out, labels, |name| is_among(name, names));
 }
 
 /// All labels but the named ones and the metric's name.
 pub(crate) fn write_without(out: &mut Vec<u8>, labels: &Labels, names: &[String]) {
-    write_kept(out, labels, |name| name != "__name__" && !names.iter().any(|n| n == name));
+    write_kept(out, labels, |name| name != b"__name__" && !is_among(name, names));
 }
 
 /// Labels from bytes that one of the functions above wrote.
@@ -47,7 +51,7 @@ pub(crate) fn from_written(bytes: &[u8]) -> Labels {
 /// All labels but one.
 pub(crate) fn without_label(labels: &Labels, dropped: &[&str]) -> Labels {
     let mut out = Vec::with_capacity(labels.as_bytes().len());
-    write_kept(&mut out, labels, |name| !dropped.contains(&name));
+    write_kept(&mut out, labels, |name| !dropped.iter().any(|d| d.as_bytes() == name));
     from_written(&out)
 }
 

@@ -12,7 +12,6 @@ mod series;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use trefoil_store::model::{Exemplar, Metadata, MetricKind, STALE_NAN, Sample, SampleValue};
 use trefoil_store::{Batch, Labels, ResourceIndex, ScopeIndex, SeriesHandle, SeriesIndex};
@@ -25,7 +24,7 @@ use super::{Intake, Pipeline};
 use delta::{Added, Step};
 use exponential::Exponential;
 use families::News;
-use known::{Key, KeyBytes};
+use known::{Handles, Key, KeyBytes};
 use name::Shape;
 use series::{Base, PointLabels};
 
@@ -202,8 +201,8 @@ fn target_info(
         Some(handles) => handles,
         None => {
             let Some(labels) = base.target_info() else { return };
-            let handles = Arc::from([pipeline.store.series_handle(labels)]);
-            pipeline.known.insert(key, Arc::clone(&handles));
+            let handles = Handles::new(vec![pipeline.store.series_handle(labels)]);
+            pipeline.known.insert(key, handles.clone());
             handles
         }
     };
@@ -410,7 +409,7 @@ impl<'f, 'a> Family<'f, 'a> {
         common: &Common<'_>,
         more: impl FnOnce(&mut KeyBytes),
         make: Make<'_>,
-    ) -> Result<Arc<[SeriesHandle]>, ItemError> {
+    ) -> Result<Handles, ItemError> {
         self.overflows = false;
         self.bytes.clear();
         self.bytes.push_key(self.key);
@@ -437,9 +436,9 @@ impl<'f, 'a> Family<'f, 'a> {
         }
         let all = make(&mut labels, &name);
         let handle = |labels| pipeline.store.series_handle(labels);
-        let handles: Arc<[SeriesHandle]> = all.into_iter().map(handle).collect();
+        let handles = Handles::new(all.into_iter().map(handle).collect());
         if !self.overflows {
-            known.insert(key, Arc::clone(&handles));
+            known.insert(key, handles.clone());
         }
         Ok(handles)
     }
@@ -450,7 +449,10 @@ impl<'f, 'a> Family<'f, 'a> {
             labels.set("__name__", name.to_owned());
             vec![labels.build()]
         })?;
-        handles.first().cloned().ok_or(ItemError::Rule("empty_name"))
+        match handles {
+            Handles::One(handle) => Ok(handle),
+            Handles::Many(handles) => handles.first().cloned().ok_or(ItemError::Rule("empty_name")),
+        }
     }
 
     fn is_delta(&self) -> bool {
@@ -597,7 +599,7 @@ impl<'f, 'a> Family<'f, 'a> {
         common: &Common<'_>,
         point: &wire::HistogramPoint<'_>,
         bounds: &[f64],
-    ) -> Result<Arc<[SeriesHandle]>, ItemError> {
+    ) -> Result<Handles, ItemError> {
         let has_sum = point.sum.is_some();
         let more = |key: &mut KeyBytes| {
             key.push_numbers(&point.explicit_bounds);

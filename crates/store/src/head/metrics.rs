@@ -53,12 +53,22 @@ pub(crate) struct HeadSeries {
     pub(crate) resource: u32,
     pub(crate) scope: u32,
     floats: Vec<HeadFloat>,
-    /// Start times, each from the sample at that place on; they rarely change.
+    /// Start time of the first float, and of the others if nothing rare says otherwise.
+    start_ms: i64,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few series have: the others are one line of the processor's cache each.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Start times that differ from the one before, each from the float at that place on.
     starts: Vec<(u32, i64)>,
     histograms: Vec<HeadHistogram>,
 }
 
+/// Packed, because there are millions of them and a fifth would be padding.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
 struct HeadFloat {
     time_ms: i64,
     value: f64,
@@ -165,8 +175,8 @@ impl MetricsHead {
             resource,
             scope,
             floats: Vec::new(),
-            starts: Vec::new(),
-            histograms: Vec::new(),
+            start_ms: 0,
+            rare: None,
         });
         Some(index)
     }
@@ -182,8 +192,10 @@ impl MetricsHead {
         match sample.value {
             SampleValue::Float(value) => {
                 let at = u32::try_from(series.floats.len()).ok()?;
-                if series.starts.last().map_or(0, |&(_, start)| start) != start_ms {
-                    series.starts.push((at, start_ms));
+                if at == 0 {
+                    series.start_ms = start_ms;
+                } else if series.last_start_ms() != start_ms {
+                    series.rare.get_or_insert_default().starts.push((at, start_ms));
                 }
                 series.floats.push(HeadFloat { time_ms, value, number });
             }
@@ -193,7 +205,7 @@ impl MetricsHead {
                 let floats_before = series.floats.len() as u32;
                 let value = Arc::from(value);
                 let sample = HeadHistogram { time_ms, start_ms, number, floats_before, value };
-                series.histograms.push(sample);
+                series.rare.get_or_insert_default().histograms.push(sample);
             }
         }
         Some(())
@@ -231,19 +243,31 @@ impl MetricsHead {
 }
 
 impl HeadSeries {
+    /// Start time of the last float.
+    fn last_start_ms(&self) -> i64 {
+        let changed = self.rare.as_ref().and_then(|rare| rare.starts.last());
+        changed.map_or(self.start_ms, |&(_, start)| start)
+    }
+
+    fn histograms(&self) -> &[HeadHistogram] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.histograms)
+    }
+
     /// Whether a sample that `visible` allows lies within the range.
     pub(crate) fn has_samples(&self, visible: u32, range: TimeRange) -> bool {
         let ms = range.to_ms();
-        self.floats.iter().any(|s| s.number <= visible && ms.contains(&s.time_ms))
-            || self.histograms.iter().any(|s| s.number <= visible && ms.contains(&s.time_ms))
+        let has = |s: &HeadFloat| s.number <= visible && ms.contains(&{ s.time_ms });
+        self.floats.iter().any(has)
+            || self.histograms().iter().any(|s| s.number <= visible && ms.contains(&s.time_ms))
     }
 
     /// Adds visible samples within the range to `out`, in the order of arrival.
     pub(crate) fn gather(&self, visible: u32, range: TimeRange, out: &mut Gather<'_>) {
         let ms = range.to_ms();
-        let mut starts = self.starts.iter().peekable();
-        let mut start_ms = 0;
-        let mut histograms = self.histograms.iter().peekable();
+        let starts = self.rare.as_ref().map_or(&[][..], |rare| &rare.starts);
+        let mut starts = starts.iter().peekable();
+        let mut start_ms = self.start_ms;
+        let mut histograms = self.histograms().iter().peekable();
         let mut add_histograms = |before: u32, out: &mut Gather<'_>| {
             while let Some(h) = histograms.next_if(|h| h.floats_before <= before) {
                 if h.number <= visible && ms.contains(&h.time_ms) {
@@ -256,7 +280,7 @@ impl HeadSeries {
             if let Some(&(_, start)) = starts.next_if(|(from, _)| *from == at as u32) {
                 start_ms = start;
             }
-            if sample.number <= visible && ms.contains(&sample.time_ms) {
+            if sample.number <= visible && ms.contains(&{ sample.time_ms }) {
                 out.float(sample.time_ms, start_ms, sample.value);
             }
         }
@@ -266,11 +290,52 @@ impl HeadSeries {
     /// Calls `each` with the time of every sample.
     pub(crate) fn each_time(&self, mut each: impl FnMut(i64)) {
         self.floats.iter().for_each(|s| each(s.time_ms));
-        self.histograms.iter().for_each(|s| each(s.time_ms));
+        self.histograms().iter().for_each(|s| each(s.time_ms));
     }
 
     /// Number of samples.
     pub(crate) fn len(&self) -> usize {
-        self.floats.len() + self.histograms.len()
+        self.floats.len() + self.histograms().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Samples;
+
+    #[test]
+    fn samples_come_back_with_their_start_times_and_in_their_order() {
+        assert!(size_of::<HeadSeries>() <= 64 && size_of::<HeadFloat>() == 20);
+        for starts in [[0, 0, 0, 0], [7, 7, 7, 7], [0, 7, 7, 9], [7, 0, 7, 7], [7, 8, 8, 0]] {
+            for histograms in [0b0000, 0b0001, 0b0110, 0b1000, 0b1111] {
+                let mut head = MetricsHead::default();
+                let labels = Labels::from_pairs([("__name__", "up")]);
+                let series = head.series(labels.as_bytes(), 0, 0).unwrap();
+                let (mut found, mut expect) = (Samples::default(), Samples::default());
+                let mut gather = Gather::new(&mut expect);
+                for (i, start_ms) in starts.into_iter().enumerate() {
+                    let time_ms = 10 + i as i64;
+                    let value = match histograms >> i & 1 {
+                        0 => SampleValue::Float(i as f64),
+                        _ => SampleValue::Histogram(Box::default()),
+                    };
+                    match &value {
+                        SampleValue::Float(float) => gather.float(time_ms, start_ms, *float),
+                        SampleValue::Histogram(h) => {
+                            gather.histogram(time_ms, start_ms, &Arc::new((**h).clone()));
+                        }
+                    }
+                    let row = SampleRow { series, time_ms, start_ms, value };
+                    head.push(series, i as u32, row).unwrap();
+                }
+                gather.finish();
+                let mut gather = Gather::new(&mut found);
+                head.series[0].gather(u32::MAX, TimeRange::ALL, &mut gather);
+                gather.finish();
+                assert_eq!(format!("{found:?}"), format!("{expect:?}"));
+                assert_eq!(head.series[0].len(), 4);
+            }
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Samples, Series, Snapshot, TimeRange};
+use super::{Places, Samples, Series, Snapshot, TimeRange};
 use crate::error::Result;
-use crate::labels::Labels;
+use crate::labels::{Labels, LabelsWriter};
 use crate::matcher::Matcher;
 use crate::model::Exemplar;
 use crate::part::Signal;
@@ -40,7 +40,7 @@ pub(super) fn series(
                     labels: series.labels.clone(),
                     resource: Arc::clone(&tables.resources.values[series.resource as usize]),
                     scope: Arc::clone(&tables.scopes.values[series.scope as usize]),
-                    places: vec![(source, place)],
+                    places: Places::one(source, place),
                 });
             }
         }
@@ -59,6 +59,7 @@ fn series_of_part(
     let part = &snapshot.parts.metrics[source as usize];
     let ms = range.to_ms();
     let overlaps = |min: i64, max: i64| *ms.start() <= max && min <= *ms.end();
+    let mut writer = LabelsWriter::default();
     for (at, info) in part.series_blocks.iter().enumerate() {
         if !overlaps(info.min_ms, info.max_ms) || !info.may_match(matchers) {
             tally.blocks_skipped.fetch_add(1, Relaxed);
@@ -77,10 +78,10 @@ fn series_of_part(
                 return Err(part.file.corrupt("a series names an owner that is not there"));
             };
             found.push(Series {
-                labels: block.labels(row as usize),
+                labels: block.labels_by(&mut writer, row as usize),
                 resource: Arc::clone(resource),
                 scope: Arc::clone(scope),
-                places: vec![(source, (at * SERIES_PER_BLOCK) as u32 + row)],
+                places: Places::one(source, (at * SERIES_PER_BLOCK) as u32 + row),
             });
         }
     }
@@ -94,7 +95,7 @@ fn unite(mut found: Vec<Series>) -> Vec<Series> {
         if later.labels != kept.labels {
             return false;
         }
-        kept.places.append(&mut later.places);
+        kept.places.append(&later.places);
         kept.resource = Arc::clone(&later.resource);
         kept.scope = Arc::clone(&later.scope);
         true
@@ -112,7 +113,7 @@ pub(super) fn samples(
     let range = range.after(snapshot.cutoffs_ns[Signal::Metrics as usize]);
     let mut gather = Gather::new(out);
     let parts = &snapshot.parts.metrics;
-    for &(source, place) in &series.places {
+    for (source, place) in series.places.iter() {
         if let Some(part) = parts.get(source as usize) {
             samples_of_part(snapshot, part, place, range, &mut gather, tally)?;
         } else if let Some(view) = snapshot.heads.get(source as usize - parts.len()) {
@@ -222,7 +223,7 @@ fn exemplars_of_part(
                     labels: found_here.series.clone(),
                     resource: Arc::clone(resource),
                     scope: Arc::clone(scope),
-                    places: Vec::new(),
+                    places: Places::default(),
                 };
                 (series, Vec::new())
             });
@@ -260,7 +261,7 @@ pub(super) fn exemplars(
                     labels: series.labels.clone(),
                     resource: Arc::clone(&tables.resources.values[series.resource as usize]),
                     scope: Arc::clone(&tables.scopes.values[series.scope as usize]),
-                    places: Vec::new(),
+                    places: Places::default(),
                 };
                 (owned, Vec::new())
             });

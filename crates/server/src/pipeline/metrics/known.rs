@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trefoil_store::SeriesHandle;
@@ -24,6 +25,33 @@ const SERIES_BYTES: u64 = 400;
 /// A hash of what makes the series of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u128);
+
+/// The series of one point. Most points have one: it lies in the table itself.
+#[derive(Clone, Debug)]
+pub(super) enum Handles {
+    One(SeriesHandle),
+    Many(Arc<[SeriesHandle]>),
+}
+
+impl Handles {
+    pub(super) fn new(mut handles: Vec<SeriesHandle>) -> Handles {
+        match (handles.pop(), handles.is_empty()) {
+            (Some(one), true) => Handles::One(one),
+            (last, _) => Handles::Many(handles.into_iter().chain(last).collect()),
+        }
+    }
+}
+
+impl Deref for Handles {
+    type Target = [SeriesHandle];
+
+    fn deref(&self) -> &[SeriesHandle] {
+        match self {
+            Handles::One(handle) => std::slice::from_ref(handle),
+            Handles::Many(handles) => handles,
+        }
+    }
+}
 
 /// The series of points, as many as there is room for.
 #[derive(Debug)]
@@ -43,7 +71,7 @@ struct Shard {
     old: Generation,
 }
 
-type Generation = HashMap<Key, Arc<[SeriesHandle]>, BuildHasherDefault<AlreadyHashed>>;
+type Generation = HashMap<Key, Handles, BuildHasherDefault<AlreadyHashed>>;
 
 impl KnownSeries {
     /// With a part of this much memory.
@@ -67,23 +95,23 @@ impl KnownSeries {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<Arc<[SeriesHandle]>> {
+    pub(super) fn get(&self, key: Key) -> Option<Handles> {
         let mut shard = self.shard(key);
         if let Some(found) = shard.young.get(&key) {
-            return Some(Arc::clone(found));
+            return Some(found.clone());
         }
         let found = shard.old.remove(&key)?;
-        shard.add(key, Arc::clone(&found), self.series_max);
+        shard.add(key, found.clone(), self.series_max);
         Some(found)
     }
 
-    pub(super) fn insert(&self, key: Key, series: Arc<[SeriesHandle]>) {
+    pub(super) fn insert(&self, key: Key, series: Handles) {
         self.shard(key).add(key, series, self.series_max);
     }
 }
 
 impl Shard {
-    fn add(&mut self, key: Key, series: Arc<[SeriesHandle]>, series_max: usize) {
+    fn add(&mut self, key: Key, series: Handles, series_max: usize) {
         if self.young_series + series.len() > series_max {
             self.old = std::mem::take(&mut self.young);
             self.young_series = 0;
@@ -156,9 +184,8 @@ mod tests {
         let store = Store::in_memory(Settings::default());
         let known = KnownSeries::new(MEMORY_SHARE * SERIES_BYTES * 2 * SHARDS as u64 * 10);
         let key = |n: u32| known.key(&n.to_le_bytes());
-        let one = || -> Arc<[SeriesHandle]> {
-            Arc::from([store.series_handle(Labels::from_pairs([("a", "b")]))])
-        };
+        let handle = || store.series_handle(Labels::from_pairs([("a", "b")]));
+        let one = || Handles::new(vec![handle()]);
         for n in 0..10_000 {
             known.insert(key(n), one());
             assert!(known.get(key(0)).is_some(), "{n}");
@@ -169,5 +196,9 @@ mod tests {
         });
         assert!(held.sum::<usize>() <= 20 * SHARDS);
         assert!(known.get(key(5)).is_none());
+        for count in [0, 1, 2, 7] {
+            let handles: Vec<_> = (0..count).map(|_| handle()).collect();
+            assert_eq!(Handles::new(handles).len(), count);
+        }
     }
 }

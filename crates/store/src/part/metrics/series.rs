@@ -172,7 +172,11 @@ impl SeriesBlock {
     }
 
     pub(crate) fn labels(&self, series: usize) -> Labels {
-        let mut writer = LabelsWriter::default();
+        self.labels_by(&mut LabelsWriter::default(), series)
+    }
+
+    /// The same for many, by way of one buffer.
+    pub(crate) fn labels_by(&self, writer: &mut LabelsWriter, series: usize) -> Labels {
         for &(name, value) in self.pairs_of(series) {
             writer.push(self.symbol_bytes(name), self.symbol_bytes(value));
         }
