@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use draft::{Choice, Draft};
 pub(crate) use endpoint::Endpoint;
+pub(crate) use proxy::Proxy;
 pub(crate) use settings::{
     BatchSettings, ExporterSettings, KeepSettings, LogLimits, LogSettings, MetricSettings,
     OperationRule, OtlpSettings, SamplerSettings, Settings, SpanLimits, SpoolSettings, TlsSettings,
@@ -124,8 +125,8 @@ pub(crate) fn resolve(inputs: Inputs<'_>) -> Resolved {
     }
     apply_changes(&mut draft, inputs.changes, &Source::of(Layer::Builder), &mut warnings);
 
-    let settings = finish::settings(&mut draft, &mut warnings);
-    proxy::warn(&settings, inputs.variables, &mut warnings);
+    let mut settings = finish::settings(&mut draft, &mut warnings);
+    proxy::apply(&mut settings, inputs.variables, &mut warnings);
     let config = Config::new(&draft, &settings);
     Resolved { settings, config, warnings: warnings.into_iter().collect() }
 }

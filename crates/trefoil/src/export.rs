@@ -16,6 +16,7 @@ mod jaeger;
 mod lane;
 mod otlp;
 mod probe;
+mod proxy;
 mod pump;
 mod queue;
 mod retry;

@@ -187,6 +187,7 @@ pub(super) fn otlp(signal: Signal, own: &SignalDraft) -> OtlpSettings {
             client_certificate: own.otlp.client_certificate.value.clone(),
             client_key: own.otlp.client_key.value.clone(),
         },
+        proxy: None,
     }
 }
 
@@ -225,5 +226,6 @@ fn jaeger(draft: &Draft) -> ExporterSettings {
     ExporterSettings::JaegerCollector {
         endpoint: jaeger.endpoint.value.clone().unwrap_or_else(|| JAEGER_COLLECTOR.to_owned()),
         timeout: jaeger.timeout.value,
+        proxy: None,
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Proxy;
 use crate::value::Value;
 
 /// All of them.
@@ -264,6 +265,7 @@ pub(crate) enum ExporterSettings {
     JaegerCollector {
         endpoint: String,
         timeout: Duration,
+        proxy: Option<Box<Proxy>>,
     },
     /// Thrift compact over UDP, `localhost:6831`. Traces only.
     JaegerAgent {
@@ -287,6 +289,8 @@ pub(crate) struct OtlpSettings {
     pub(crate) timeout: Duration,
     pub(crate) gzip: bool,
     pub(crate) tls: TlsSettings,
+    /// What it is reached through.
+    pub(crate) proxy: Option<Box<Proxy>>,
 }
 
 /// How OTLP is spoken.

@@ -58,6 +58,9 @@ pub(super) fn examine(parts: &Parts, deadline: Duration, findings: &mut Vec<Find
     findings.extend(found.into_iter().flat_map(|(_, findings)| findings));
 }
 
+/// What to do about a proxy.
+const PROXIES: &str = "check HTTPS_PROXY and HTTP_PROXY, or name the receiver in NO_PROXY";
+
 /// `otlp http://localhost:4318/v1/traces`, for people.
 fn name(exporter: &ExporterSettings) -> String {
     match exporter {
@@ -74,9 +77,9 @@ fn way(signal: Signal, exporter: &ExporterSettings, request: Vec<u8>) -> Vec<Fin
         vec![Finding::new(cause, Some(signal), message, advice)]
     };
     let name = name(exporter);
-    let endpoint = match exporter {
-        ExporterSettings::Otlp(otlp) => &otlp.endpoint,
-        ExporterSettings::JaegerCollector { endpoint, .. } => endpoint,
+    let (endpoint, proxy) = match exporter {
+        ExporterSettings::Otlp(otlp) => (&otlp.endpoint, &otlp.proxy),
+        ExporterSettings::JaegerCollector { endpoint, proxy, .. } => (endpoint, proxy),
         ExporterSettings::JaegerAgent { .. } => {
             let message = match try_once(exporter, signal, request, ANSWER).tried {
                 Tried::Failed(why) => return here(Cause::Rejected, format!("{name}: {why}"), ""),
@@ -89,7 +92,8 @@ fn way(signal: Signal, exporter: &ExporterSettings, request: Vec<u8>) -> Vec<Fin
             return here(Cause::Unverified, format!("goes to {name}"), "");
         }
     };
-    let address = match connect(endpoint) {
+    // Perhaps nobody but the proxy knows the name; the try itself says how far it came.
+    let address = match proxy.is_none().then(|| connect(endpoint)).transpose() {
         Ok(address) => address,
         Err((cause, why)) => return here(cause, format!("{name}: {why}"), advice(cause)),
     };
@@ -148,14 +152,15 @@ fn connect(endpoint: &str) -> Result<SocketAddr, (Cause, String)> {
 fn failed(
     signal: Signal,
     exporter: &ExporterSettings,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     name: &str,
     why: &str,
 ) -> Finding {
     // An answer of the right protocol says itself what is wrong.
     let (cause, advice) = match judge(why) {
         Some(cause) => (cause, advice(cause).to_owned()),
-        None => match misheard(exporter, address) {
+        None if why.starts_with("the proxy ") => (Cause::Unreachable, PROXIES.to_owned()),
+        None => match address.and_then(|address| misheard(exporter, address)) {
             Some(advice) => (Cause::WrongProtocol, advice),
             None if why.contains("TLS") => (Cause::Tls, advice(Cause::Tls).to_owned()),
             None => (Cause::Rejected, "the receiver's own log says why".to_owned()),

@@ -88,6 +88,25 @@ fn t9_nobody_listens_or_nobody_answers() {
 }
 
 #[test]
+fn t9_behind_a_proxy_it_is_the_proxy_that_counts() {
+    // A receiver that is asked for whole URLs is a proxy.
+    let proxy = Receiver::start(Protocol::Http);
+    let through = || {
+        let variables = [
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+            ("HTTP_PROXY", &proxy.url()),
+        ];
+        http("http://no-such-host.invalid:4318").variables(variables)
+    };
+    let diagnosis = diagnose(through());
+    assert!(diagnosis.is_healthy(), "{diagnosis}");
+    proxy.fault(Fault::Refused);
+    let words = ["no-such-host.invalid", "the proxy 127.0.0.1", "refused", "NO_PROXY"];
+    check(through(), Cause::Unreachable, &words);
+}
+
+#[test]
 fn t9_the_port_speaks_something_else() {
     use OtlpProtocol::{Grpc, HttpProtobuf};
     let grpc = Receiver::start(Protocol::Grpc);

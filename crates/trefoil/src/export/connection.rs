@@ -1,4 +1,5 @@
-//! Connections to a receiver, kept between requests: TCP, perhaps TLS, HTTP/1 or HTTP/2.
+//! Connections to a receiver, kept between requests: TCP, perhaps through a proxy, perhaps
+//! TLS, HTTP/1 or HTTP/2.
 
 use std::cell::RefCell;
 use std::error::Error as _;
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::endpoint::Endpoint;
 use super::tls::Tls;
+use crate::config::Proxy;
 
 /// Largest answer that is read. Export responses have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -37,6 +39,7 @@ pub(super) struct Connections {
     endpoint: Endpoint,
     version: Version,
     tls: Option<Tls>,
+    proxy: Option<Box<Proxy>>,
     idle: RefCell<Vec<http1::SendRequest<Full<Bytes>>>>,
     shared: RefCell<Option<http2::SendRequest<Full<Bytes>>>>,
 }
@@ -51,9 +54,14 @@ pub(super) struct Answer {
 }
 
 impl Connections {
-    pub(super) fn new(endpoint: Endpoint, version: Version, tls: Option<Tls>) -> Connections {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        version: Version,
+        tls: Option<Tls>,
+        proxy: Option<Box<Proxy>>,
+    ) -> Connections {
         let (idle, shared) = Default::default();
-        Connections { endpoint, version, tls, idle, shared }
+        Connections { endpoint, version, tls, proxy, idle, shared }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -64,7 +72,10 @@ impl Connections {
     ///
     /// # Errors
     /// Says at which step it failed. All of these may pass.
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| self.is_forwarded()) {
+            proxy.address(&mut request, &self.endpoint)?;
+        }
         match self.version {
             Version::Http1 => self.send_http1(request).await,
             Version::Http2 => self.send_http2(request).await,
@@ -148,41 +159,58 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<TokioIo<Box<dyn Stream>>, String> {
-        let stream = self.connect_tcp().await?;
-        let _ = stream.set_nodelay(true);
+        let Endpoint { host, port, .. } = &self.endpoint;
+        let stream: Box<dyn Stream> = match &self.proxy {
+            None => Box::new(connect_tcp(host, *port).await?),
+            Some(proxy) => {
+                let to_proxy = connect_tcp(&proxy.host, proxy.port).await;
+                let to_proxy =
+                    to_proxy.map_err(|why| format!("the proxy {}: {why}", proxy.host))?;
+                match self.is_forwarded() {
+                    true => Box::new(to_proxy),
+                    false => proxy.tunnel(to_proxy, &self.endpoint).await?,
+                }
+            }
+        };
         let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(stream),
+            None => stream,
             Some(tls) => {
                 let version = self.version;
-                Box::new(tls.connect(&self.endpoint.host, version, stream).await?)
+                Box::new(tls.connect(host, version, stream).await?)
             }
         };
         Ok(TokioIo::new(stream))
     }
 
-    /// Tries the addresses of the name one after the other.
-    async fn connect_tcp(&self) -> Result<TcpStream, String> {
-        let Endpoint { host, port, .. } = &self.endpoint;
-        let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-        let addresses: Vec<SocketAddr> = found
-            .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?
-            .collect();
-        let mut why = format!("the name {host} has no address");
-        for (i, address) in addresses.iter().enumerate() {
-            let connect = TcpStream::connect(address);
-            let tried = if i + 1 < addresses.len() {
-                let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut));
-                tokio::time::timeout(ADDRESS_TIMEOUT, connect).await.unwrap_or_else(late)
-            } else {
-                connect.await
-            };
-            match tried {
-                Ok(stream) => return Ok(stream),
-                Err(error) => why = format!("cannot connect to {address}: {}", plain(&error)),
-            }
-        }
-        Err(why)
+    /// Whether a proxy reads the requests, since nothing but plain HTTP/1 is spoken.
+    fn is_forwarded(&self) -> bool {
+        self.tls.is_none() && self.version == Version::Http1
     }
+}
+
+/// Tries the addresses of the name one after the other.
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, String> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<SocketAddr> =
+        found.map_err(|error| format!("the name {host} cannot be resolved: {error}"))?.collect();
+    let mut why = format!("the name {host} has no address");
+    for (i, address) in addresses.iter().enumerate() {
+        let connect = TcpStream::connect(address);
+        let tried = if i + 1 < addresses.len() {
+            let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut));
+            tokio::time::timeout(ADDRESS_TIMEOUT, connect).await.unwrap_or_else(late)
+        } else {
+            connect.await
+        };
+        match tried {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => why = format!("cannot connect to {address}: {}", plain(&error)),
+        }
+    }
+    Err(why)
 }
 
 /// A connection with or without TLS.
@@ -213,7 +241,7 @@ async fn read(response: Response<Incoming>) -> Result<Answer, String> {
 }
 
 /// hyper says at which step, its source says why.
-fn what_failed(error: &hyper::Error) -> String {
+pub(super) fn what_failed(error: &hyper::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::otlp::{self, short};
 use super::target::{Accepted, Failure, Prepared};
 use super::tls::Tls;
-use crate::config::TlsSettings;
+use crate::config::{Proxy, TlsSettings};
 
 /// The collector's port for Thrift over HTTP.
 const COLLECTOR_PORT: u16 = 14268;
@@ -58,7 +58,11 @@ pub(super) struct Collector {
 impl Collector {
     /// # Errors
     /// The endpoint is not usable; says why.
-    pub(super) fn new(endpoint: &str, timeout: Duration) -> Result<Collector, String> {
+    pub(super) fn new(
+        endpoint: &str,
+        timeout: Duration,
+        proxy: Option<Box<Proxy>>,
+    ) -> Result<Collector, String> {
         let mut endpoint = Endpoint::parse(endpoint, COLLECTOR_PORT)?;
         if endpoint.path == "/" {
             "/api/traces".clone_into(&mut endpoint.path);
@@ -67,7 +71,8 @@ impl Collector {
             true => Some(Tls::new(&TlsSettings::default())?),
             false => None,
         };
-        Ok(Collector { timeout, connections: Connections::new(endpoint, Version::Http1, tls) })
+        let connections = Connections::new(endpoint, Version::Http1, tls, proxy);
+        Ok(Collector { timeout, connections })
     }
 
     pub(super) fn timeout(&self) -> Duration {

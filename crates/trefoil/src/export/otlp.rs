@@ -64,7 +64,7 @@ impl Otlp {
             gzip: settings.gzip,
             timeout: settings.timeout,
             headers: headers(&settings.headers)?,
-            connections: Connections::new(endpoint, version, tls),
+            connections: Connections::new(endpoint, version, tls, settings.proxy.clone()),
             date: Cell::new(None),
         })
     }

@@ -51,7 +51,7 @@ fn connections(url: &str) -> Result<Connections, String> {
         true => Some(Tls::new(&TlsSettings::default())?),
         false => None,
     };
-    Ok(Connections::new(endpoint, Version::Http1, tls))
+    Ok(Connections::new(endpoint, Version::Http1, tls, None))
 }
 
 async fn ask(connections: &Connections) -> Result<Bytes, String> {

@@ -76,8 +76,8 @@ impl Target {
             {
                 only_traces()
             }
-            ExporterSettings::JaegerCollector { endpoint, timeout } => {
-                let collector = Collector::new(endpoint, *timeout);
+            ExporterSettings::JaegerCollector { endpoint, timeout, proxy } => {
+                let collector = Collector::new(endpoint, *timeout, proxy.clone());
                 collector.map(|collector| Target::Collector(Box::new(collector)))
             }
             ExporterSettings::JaegerAgent { address } => Agent::new(address).map(Target::Agent),

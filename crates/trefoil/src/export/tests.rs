@@ -3,6 +3,7 @@
 mod faults;
 mod otlp;
 mod protocols;
+mod proxy;
 mod spool;
 
 use std::sync::Arc;
@@ -150,6 +151,7 @@ fn otlp(protocol: OtlpProtocol, receiver: &Receiver, signal: Signal) -> OtlpSett
         timeout: Duration::from_secs(10),
         gzip: false,
         tls: TlsSettings::default(),
+        proxy: None,
     }
 }
 

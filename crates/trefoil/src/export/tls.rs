@@ -1,7 +1,7 @@
 //! TLS to receivers: the platform's roots or an authority of one's own, and a client's
 //! certificate where the receiver asks for one.
 
-use super::connection::Version;
+use super::connection::{Stream, Version};
 use crate::config::TlsSettings;
 
 #[cfg(feature = "tls")]
@@ -16,7 +16,6 @@ mod by_rustls {
     use std::path::Path;
     use std::sync::Arc;
 
-    use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
     use tokio_rustls::rustls::crypto::ring;
@@ -24,7 +23,7 @@ mod by_rustls {
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-    use super::{TlsSettings, Version};
+    use super::{Stream, TlsSettings, Version};
 
     /// What connections to one endpoint are secured with.
     #[derive(Clone)]
@@ -72,8 +71,8 @@ mod by_rustls {
             &self,
             host: &str,
             version: Version,
-            stream: TcpStream,
-        ) -> Result<TlsStream<TcpStream>, String> {
+            stream: Box<dyn Stream>,
+        ) -> Result<TlsStream<Box<dyn Stream>>, String> {
             let name = ServerName::try_from(host.to_owned())
                 .map_err(|_| format!("{host} is not a name that a certificate can hold"))?;
             let mut config = ClientConfig::clone(&self.config);
@@ -129,9 +128,7 @@ mod by_rustls {
 mod without {
     use std::convert::Infallible;
 
-    use tokio::net::TcpStream;
-
-    use super::{TlsSettings, Version};
+    use super::{Stream, TlsSettings, Version};
 
     /// Does not exist.
     #[derive(Clone, Debug)]
@@ -150,8 +147,8 @@ mod without {
             &self,
             _: &str,
             _: Version,
-            _: TcpStream,
-        ) -> Result<TcpStream, String> {
+            _: Box<dyn Stream>,
+        ) -> Result<Box<dyn Stream>, String> {
             match self.0 {}
         }
     }

@@ -1,6 +1,7 @@
 //! `OTEL_*` as the specification has them.
 
 use super::{check, check_warns, resolve_variables};
+use crate::config::ExporterSettings;
 
 #[test]
 fn h2_switches_and_resource() {
@@ -192,7 +193,7 @@ fn headers_are_sent_and_never_shown() {
     let resolved = resolve_variables(variables);
     let shown = resolved.config.to_string();
     assert!(!shown.contains("c2VjcmV0") && !shown.contains("hunter2"), "{shown}");
-    let super::ExporterSettings::Otlp(otlp) = &resolved.settings.traces.exporters[0] else {
+    let ExporterSettings::Otlp(otlp) = &resolved.settings.traces.exporters[0] else {
         panic!("OTLP is the default")
     };
     let expected = [("authorization", "Basic c2VjcmV0"), ("x-tenant", "shop")];
@@ -460,24 +461,73 @@ fn propagators() {
     }
 }
 
+/// The proxy of the traces' exporter, `host:port` with its authorization, and the warnings.
+fn proxy_of(variables: &str) -> (Option<String>, String) {
+    let resolved = resolve_variables(&format!("OTEL_EXPORTER_OTLP_ENDPOINT={variables}"));
+    let ExporterSettings::Otlp(otlp) = &resolved.settings.traces.exporters[0] else { panic!() };
+    let shown = otlp.proxy.as_ref().map(|proxy| {
+        let authorization = proxy.authorization.as_ref().map(|value| value.to_str().unwrap());
+        format!("{}:{} {}", proxy.host, proxy.port, authorization.unwrap_or_default())
+    });
+    (shown.map(|shown| shown.trim_end().to_owned()), resolved.warnings.join("\n"))
+}
+
 #[test]
-fn h6_a_proxy_that_is_not_used_is_told() {
-    let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT=";
-    for (variables, warning) in [
-        ("https://o11y.example.org;HTTPS_PROXY=http://p:3128", Some("HTTPS_PROXY is set")),
-        ("https://o11y.example.org;all_proxy=http://p:3128", Some("all_proxy is set")),
-        ("http://collector:4318;http_proxy=http://p:3128", Some("collector is tried directly")),
+fn h6_a_receiver_has_the_proxy_that_is_named_for_it() {
+    for (variables, expected) in [
+        ("https://o11y.example.org;HTTPS_PROXY=http://p:3128", Some("p:3128")),
+        ("https://o11y.example.org;all_proxy=p", Some("p:80")),
+        ("https://o11y.example.org;https_proxy=http://[::1]:1;HTTPS_PROXY=p", Some("::1:1")),
+        ("https://o11y.example.org;HTTPS_PROXY=http://u:p@p:1", Some("p:1 Basic dTpw")),
+        ("https://o11y.example.org;HTTPS_PROXY=http://a%40b@p:1", Some("p:1 Basic YUBiOg==")),
+        ("http://collector:4318;http_proxy=http://p:3128", Some("p:3128")),
         ("http://collector:4318;HTTPS_PROXY=http://p:3128", None),
         ("http://localhost:4318;HTTP_PROXY=http://p:3128", None),
-        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=x, .example.org", None),
-        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=a.example.org", None),
-        ("https://a.example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=*", None),
-        ("https://example.org;HTTPS_PROXY=http://p:3128;NO_PROXY=ple.org", Some("NO_PROXY")),
+        ("http://[::1]:4318;HTTP_PROXY=http://p:3128", None),
         ("https://o11y.example.org;HTTPS_PROXY=", None),
     ] {
-        let resolved = resolve_variables(&format!("{endpoint}{variables}"));
-        let told = resolved.warnings.join("\n");
-        assert_eq!(told.contains("PROXY"), warning.is_some(), "{variables}: {told}");
-        assert!(told.contains(warning.unwrap_or_default()), "{variables}: {told}");
+        assert_eq!(
+            proxy_of(variables),
+            (expected.map(str::to_owned), String::new()),
+            "{variables}"
+        );
+    }
+}
+
+#[test]
+fn h6_no_proxy_excepts_names_domains_networks_and_ports() {
+    for (endpoint, except, through) in [
+        ("a.example.org", "x, .example.org", false),
+        ("a.example.org", "*.EXAMPLE.org", false),
+        ("a.example.org", "a.example.org", false),
+        ("a.example.org", "*", false),
+        ("example.org", "ple.org", true),
+        ("example.org", ",", true),
+        ("a:4318", "a:4318", false),
+        ("a:4318", "a:4317", true),
+        ("10.1.2.3", "10.0.0.0/8", false),
+        ("11.1.2.3", "10.0.0.0/8", true),
+        ("11.1.2.3", "0.0.0.0/0", false),
+        ("11.1.2.3", "11.1.2.3/33", true),
+        ("[fd00::1]:4318", "fd00::/8", false),
+        ("[fd00::1]:4318", "fd00::1", false),
+        ("[fe00::1]:4318", "fd00::/8", true),
+    ] {
+        let variables = format!("https://{endpoint};HTTPS_PROXY=p;NO_PROXY={except}");
+        assert_eq!(proxy_of(&variables).0.is_some(), through, "{variables}");
+    }
+}
+
+#[test]
+fn h6_a_proxy_that_cannot_be_used_is_told_without_its_password() {
+    for (value, expected) in [
+        ("https://u:secret@p", "HTTPS_PROXY names a proxy that speaks https"),
+        ("socks5://u:secret@p", "that speaks socks5, and only http is known"),
+        ("http://u:secret@ p", "HTTPS_PROXY names no proxy"),
+    ] {
+        let (proxy, told) = proxy_of(&format!("https://a.example.org;HTTPS_PROXY={value}"));
+        assert_eq!(proxy, None, "{value}");
+        assert!(told.contains(expected) && told.contains("a.example.org is tried"), "{told}");
+        assert!(!told.contains("secret"), "{told}");
     }
 }

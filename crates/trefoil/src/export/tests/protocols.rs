@@ -98,7 +98,7 @@ fn check_batch(batch: &Thrift) {
 fn t1_jaegers_collector_takes_thrift_over_http() {
     let receiver = Receiver::start(Protocol::Jaeger);
     let endpoint = format!("{}/api/traces", receiver.url());
-    let settings = ExporterSettings::JaegerCollector { endpoint, timeout: PATIENCE };
+    let settings = ExporterSettings::JaegerCollector { endpoint, timeout: PATIENCE, proxy: None };
     let service = to_jaeger(settings);
     push(&service, &rich());
     receiver.script([Fault::Status(503, None)]);
