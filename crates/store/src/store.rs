@@ -82,9 +82,9 @@ struct View {
 /// Shares of [`Settings::memory_bytes`].
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// The head is flushed when it takes this much. Small, as a flush works with as much
+    /// The head is flushed when it weighs this much. Small, as a flush works with as much
     /// again and the next head fills meanwhile; parts get larger by merges.
-    head_bytes: u64,
+    head_weight: u64,
     /// Appends are refused when heads and what waits take this much.
     head_bytes_max: u64,
     /// Decoded blocks kept for queries.
@@ -97,7 +97,7 @@ impl Limits {
     fn of(settings: &Settings) -> Self {
         let memory = settings.memory_bytes.max(8 << 20);
         Limits {
-            head_bytes: memory / 16,
+            head_weight: memory / 16,
             head_bytes_max: memory / 2,
             cache_bytes: usize::try_from(memory / 8).unwrap_or(usize::MAX),
             merge_rows_max: (memory / 1024).clamp(1 << 17, 2 << 20),
@@ -121,6 +121,8 @@ struct Counters {
     quarantined_files: AtomicU64,
     /// Memory of the heads, so that an append need not ask them.
     head_bytes: AtomicU64,
+    /// In bytes as well: how much reason they are for a flush.
+    head_weight: AtomicU64,
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -256,7 +258,7 @@ impl Store {
     /// # Errors
     /// As [`Store::maintain`], which tries again.
     pub fn flush_if_large(&self) -> Result<bool> {
-        self.flush_over(self.limits.head_bytes)
+        self.flush_over(self.limits.head_weight)
     }
 
     /// Flushes every head to parts at once.

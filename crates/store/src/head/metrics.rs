@@ -233,12 +233,15 @@ impl MetricsHead {
     pub(crate) fn bytes(&self) -> usize {
         // A vector has on average a quarter of its capacity to spare.
         let sample = size_of::<HeadFloat>() * 5 / 4;
-        self.series.len() * (size_of::<HeadSeries>() + 48)
-            + self.label_bytes
-            + self.named_bytes
+        self.series_bytes()
             + self.samples as usize * sample
             + self.histogram_bytes
             + self.exemplars.len() * 160
+    }
+
+    /// What series take before they have a sample.
+    pub(crate) fn series_bytes(&self) -> usize {
+        self.series.len() * (size_of::<HeadSeries>() + 48) + self.label_bytes + self.named_bytes
     }
 }
 

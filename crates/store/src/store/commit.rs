@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::{HEAD_BYTES_PER_BYTE, Store, hold};
 use crate::error::{Error, Failure, Result};
-use crate::head::Head;
+use crate::head::{Head, Tables};
 use crate::wal::{Record, Wal};
 
 /// The queue before the WAL.
@@ -218,10 +218,25 @@ impl Store {
     /// Notes what the heads take.
     pub(super) fn count_head_bytes(&self) {
         let view = hold(&self.view);
-        let frozen = view.frozen.as_ref().map_or(0, |(head, _)| head.read().bytes());
-        let bytes = view.head.read().bytes() + frozen;
-        self.counters.head_bytes.store(bytes as u64, Relaxed);
+        let heads = view.frozen.iter().map(|(head, _)| head).chain([&view.head]);
+        let (mut bytes, mut weight) = (0, 0);
+        for head in heads {
+            let tables = head.read();
+            bytes += tables.bytes() as u64;
+            weight += weight_of(&tables);
+        }
+        self.counters.head_bytes.store(bytes, Relaxed);
+        self.counters.head_weight.store(weight, Relaxed);
     }
+}
+
+/// How much reason a head is to flush it. A series comes back with its next sample, and to
+/// name it again costs more than some samples do, so it counts little, until there are so
+/// many that they fill the memory by themselves.
+fn weight_of(tables: &Tables) -> u64 {
+    let all = tables.bytes() as u64;
+    let series = tables.metrics.series_bytes() as u64;
+    (all - series / 8 * 7).max(all / 3)
 }
 
 #[cfg(test)]

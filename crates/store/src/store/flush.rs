@@ -111,10 +111,10 @@ impl Store {
         }
         let since = *maintenance.head_since_ns.get_or_insert(now_ns);
         let old = pending && now_ns.saturating_sub(since) >= HEAD_AGE_MAX_NS;
-        let large = self.counters.head_bytes.load(Relaxed) >= self.limits.head_bytes;
+        let large = self.counters.head_weight.load(Relaxed) >= self.limits.head_weight;
         // Batches of many series with a sample each are long in the log and short in the
         // head; replaying them all would make the next start slow.
-        let long = self.commit.wal_stats().0 >= self.limits.head_bytes * 2;
+        let long = self.commit.wal_stats().0 >= self.limits.head_weight * 4;
         if old || large || (long && pending) || frozen {
             self.flush_all(maintenance)
         } else {
@@ -126,10 +126,10 @@ impl Store {
     /// asks is acknowledged whatever happens here; the next maintenance tries again and
     /// reports.
     pub(super) fn relieve_head(&self) {
-        let limit = self.limits.head_bytes * PRESSED;
+        let limit = self.limits.head_weight * PRESSED;
         let seen = self.relief.flushes();
         if matches!(self.flush_over(limit), Ok(false))
-            && self.counters.head_bytes.load(Relaxed) >= limit
+            && self.counters.head_weight.load(Relaxed) >= limit
         {
             self.relief.wait_for_another(seen);
         }
@@ -137,7 +137,7 @@ impl Store {
 
     /// Flushes if the heads take so much and nobody flushes already.
     pub(super) fn flush_over(&self, limit: u64) -> Result<bool> {
-        if self.counters.head_bytes.load(Relaxed) < limit {
+        if self.counters.head_weight.load(Relaxed) < limit {
             return Ok(false);
         }
         let Ok(mut maintenance) = self.maintenance.try_lock() else { return Ok(false) };

@@ -199,7 +199,7 @@ impl Recovery<'_> {
         let grown = self.head.read().bytes().saturating_sub(self.series_bytes);
         let limit = match self.no_room {
             true => self.limits.head_bytes_max,
-            false => self.limits.head_bytes,
+            false => self.limits.head_weight,
         };
         if grown as u64 >= limit {
             match self.flush(number) {

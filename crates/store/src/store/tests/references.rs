@@ -52,7 +52,7 @@ fn a_head_that_replay_flushes_in_the_middle_loses_no_names() {
     let handles = handles(&store);
     let mut times = Vec::new();
     // More than replay keeps in one head, less than an append waits for a flush for.
-    let limit = store.limits.head_bytes;
+    let limit = store.limits.head_weight;
     while store.counters.head_bytes.load(Relaxed) < limit + limit / 8 {
         let time_ms = 1_000_000 + times.len() as i64;
         store.append(&round(&handles, time_ms)).unwrap();
