@@ -193,13 +193,10 @@ async fn open_store(config: &Config) -> Result<Store, String> {
     opened.await.map_err(|_| "the store failed to open".to_owned())?
 }
 
-/// Keeps the head small, whatever the housekeeper is busy with, who also says what went wrong.
+/// Keeps the head small, whatever the housekeeper is busy with, who says what went wrong and
+/// gives memory back.
 fn keep_head_small(state: Arc<AppState>) -> Result<Ticker, String> {
-    Ticker::start("flusher", FLUSHER_INTERVAL, move || {
-        if matches!(state.store.flush_if_large(), Ok(true)) {
-            memory::allocator::give_back();
-        }
-    })
+    Ticker::start("flusher", FLUSHER_INTERVAL, move || drop(state.store.flush_if_large()))
 }
 
 /// Calls [`Store::maintain`] once a second, and says what comes of it.

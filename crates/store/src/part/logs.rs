@@ -21,11 +21,16 @@ use crate::words::LANE_BYTES;
 
 mod block;
 mod older;
+mod pages;
 mod pieces;
+mod tallies;
 
 use block::BlockWriter;
 pub(crate) use block::{Groups, LogBlock, LogGroup};
+pub(crate) use pages::PagePlace;
+use pages::{PagesWriter, read_pages};
 pub(crate) use pieces::{LogAttributes, LogBodies, LogIds};
+pub(crate) use tallies::LogTallies;
 
 /// A block is closed at this many rows or bytes, whichever comes first: enough for zstd
 /// to find what repeats (half as many cost 3 % more), little enough to read for one line,
@@ -38,8 +43,9 @@ const LINES_SINCE: u8 = 5;
 
 /// The first version of the format whose blocks have a filter of words.
 const WORDS_SINCE: u8 = 7;
-/// A page of filters is closed at this many bytes.
-const PAGE_BYTES: usize = 64 << 10;
+
+/// The first version of the format whose blocks have tallies.
+const TALLIES_SINCE: u8 = 8;
 
 /// Writes a part; records come sorted by stream, then time.
 #[derive(Debug)]
@@ -49,9 +55,8 @@ pub(crate) struct LogsWriter {
     streams: Vec<(Labels, StreamStats)>,
     blocks: Vec<LogBlockInfo>,
     block: BlockWriter,
-    /// The page of filters to come, and those that are written.
-    page: Vec<u8>,
-    pages: Vec<BlockRef>,
+    words: PagesWriter,
+    tallies: PagesWriter,
     traces: TraceIndexWriter,
     pub(crate) rows: u64,
     pub(crate) min_ns: i64,
@@ -76,30 +81,11 @@ pub(crate) struct LogBlockInfo {
     pub(crate) max_ns: i64,
     /// First and last stream with rows in the block, by their place in the footer.
     pub(crate) streams: (u32, u32),
-    /// `None` in versions that have none.
-    pub(crate) words: Option<WordsRef>,
-}
-
-/// Where the filter of a block is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WordsRef {
-    /// The page, by its place.
-    pub(crate) page: u32,
-    /// Where it begins there and how long it is, in bytes.
-    at: u32,
-    len: u32,
-}
-
-impl WordsRef {
-    /// Whether no body of the block has a long word.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The filter out of its page.
-    pub(crate) fn of<'a>(&self, page: &'a [u8]) -> Option<&'a [u8]> {
-        page.get(self.at as usize..self.at as usize + self.len as usize)
-    }
+    /// Its word filter, empty if no body of the block has a long word; `None` in versions
+    /// that have none.
+    pub(crate) words: Option<PagePlace>,
+    /// Its tallies, empty if it has none; `None` in versions that have none.
+    pub(crate) tallies: Option<PagePlace>,
 }
 
 /// Where the other pieces of a block are.
@@ -120,8 +106,9 @@ impl LogsWriter {
             streams: Vec::new(),
             blocks: Vec::new(),
             block: BlockWriter::default(),
-            page: Vec::new(),
-            pages: Vec::new(),
+            // Half of the bits of a filter are set.
+            words: PagesWriter::new(false),
+            tallies: PagesWriter::new(true),
             traces: TraceIndexWriter::default(),
             rows: 0,
             min_ns: i64::MAX,
@@ -165,7 +152,8 @@ impl LogsWriter {
         let (min_ns, max_ns) = block.bounds();
         let (rows, streams) = (block.len() as u32, block.streams());
         let pieces = block.finish();
-        let words = Some(self.add_words(&pieces.words)?);
+        let words = self.words.add(&mut self.part, &pieces.words)?;
+        let tallies = self.tallies.add(&mut self.part, &pieces.tallies)?;
         self.blocks.push(LogBlockInfo {
             block: self.part.raw_block(&pieces.core)?,
             more: Some(LogPieces {
@@ -178,34 +166,17 @@ impl LogsWriter {
             min_ns,
             max_ns,
             streams,
-            words,
+            words: Some(words),
+            tallies: Some(tallies),
         });
-        Ok(())
-    }
-
-    /// Adds the filter of a block to the page.
-    fn add_words(&mut self, filter: &[u8]) -> Result<WordsRef> {
-        if self.page.len() >= PAGE_BYTES {
-            self.end_page()?;
-        }
-        let (page, at) = (self.pages.len() as u32, self.page.len() as u32);
-        self.page.extend_from_slice(filter);
-        Ok(WordsRef { page, at, len: filter.len() as u32 })
-    }
-
-    fn end_page(&mut self) -> Result<()> {
-        if !self.page.is_empty() {
-            // Half of the bits are set, so it does not compress.
-            self.pages.push(self.part.raw_block(&self.page)?);
-            self.page.clear();
-        }
         Ok(())
     }
 
     /// Writes what is left and syncs; returns the file's length.
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.end_block()?;
-        self.end_page()?;
+        self.words.end_page(&mut self.part)?;
+        self.tallies.end_page(&mut self.part)?;
         let mut footer = Vec::new();
         self.owners.finish(&mut footer);
         put_varint(&mut footer, self.streams.len() as u64);
@@ -215,8 +186,8 @@ impl LogsWriter {
             put_signed(&mut footer, stats.min_ns);
             put_signed(&mut footer, stats.max_ns);
         }
-        put_varint(&mut footer, self.pages.len() as u64);
-        self.pages.iter().for_each(|page| page.put(&mut footer));
+        self.words.put(&mut footer);
+        self.tallies.put(&mut footer);
         put_varint(&mut footer, self.blocks.len() as u64);
         for info in &self.blocks {
             info.block.put(&mut footer);
@@ -231,10 +202,8 @@ impl LogsWriter {
             put_signed(&mut footer, info.max_ns);
             put_varint(&mut footer, u64::from(info.streams.0));
             put_varint(&mut footer, u64::from(info.streams.1));
-            if let Some(words) = &info.words {
-                put_varint(&mut footer, u64::from(words.page));
-                put_varint(&mut footer, u64::from(words.len) / LANE_BYTES as u64);
-            }
+            info.words.iter().for_each(|words| words.put(LANE_BYTES as u32, &mut footer));
+            info.tallies.iter().for_each(|tallies| tallies.put(1, &mut footer));
         }
         self.traces.finish(&mut self.part, &mut footer)?;
         self.part.finish(&footer)
@@ -247,8 +216,9 @@ pub(crate) struct LogsPart {
     pub(crate) file: PartFile,
     pub(crate) owners: Owners,
     pub(crate) streams: Vec<PartStream>,
-    /// Where the filters of blocks are.
-    pub(crate) pages: Vec<BlockRef>,
+    /// Where the filters of blocks are, and the tallies.
+    pub(crate) words: Vec<BlockRef>,
+    pub(crate) tallies: Vec<BlockRef>,
     pub(crate) blocks: Vec<LogBlockInfo>,
     pub(crate) traces: TraceIndex,
 }
@@ -265,16 +235,18 @@ pub(crate) struct PartStream {
 impl LogsPart {
     pub(crate) fn new(file: PartFile, footer: &[u8]) -> Result<Self> {
         let mut r = Reader::new(footer);
-        let Some((owners, streams, pages, blocks, traces)) = read_footer(&mut r, file.version)
+        let Some(Footer { owners, streams, words, tallies, blocks, traces }) =
+            read_footer(&mut r, file.version)
         else {
             return Err(file.corrupt("the footer is malformed"));
         };
-        Ok(LogsPart { file, owners, streams, pages, blocks, traces })
+        Ok(LogsPart { file, owners, streams, words, tallies, blocks, traces })
     }
 
     /// Every block of the file.
     pub(crate) fn block_refs(&self) -> Vec<BlockRef> {
-        let mut refs = self.pages.clone();
+        let mut refs = self.words.clone();
+        refs.extend(&self.tallies);
         for info in &self.blocks {
             refs.push(info.block);
             if let Some(more) = &info.more {
@@ -350,6 +322,21 @@ impl LogsPart {
         let (bodies, attributes, ids) = (Some(bodies), Some(attributes), Some(ids));
         Ok(Some(LogRows { block, bodies, attributes, ids }))
     }
+
+    /// A record of a group.
+    pub(crate) fn stored<'r>(
+        &self,
+        group: &LogGroup,
+        record: LogRecord<'r>,
+    ) -> Option<StoredLog<'r>> {
+        let stream = self.streams.get(usize::try_from(group.stream).ok()?)?;
+        Some(StoredLog {
+            record,
+            stream: stream.labels.clone(),
+            resource: Arc::clone(self.owners.resource(group.resource)?),
+            scope: Arc::clone(self.owners.scope(group.scope)?),
+        })
+    }
 }
 
 /// Rows of a block, with the pieces of it that are wanted.
@@ -381,12 +368,7 @@ impl LogRows {
     pub(crate) fn stored(&self, part: &LogsPart, row: usize) -> Option<StoredLog<'_>> {
         let block = &self.block;
         let group = block.group(row)?;
-        let mut record = LogRecord {
-            time_ns: *block.times.get(row)?,
-            severity: group.severity,
-            severity_text: Cow::Borrowed(&group.severity_text),
-            ..LogRecord::default()
-        };
+        let mut record = LogRecord { time_ns: *block.times.get(row)?, ..group.record() };
         if let Some(older) = &block.older {
             older.details.put(row, &mut record)?;
             record.flags = *older.flags.get(row)? as u32;
@@ -406,13 +388,7 @@ impl LogRows {
                 record.flags = *flags.get(row)?;
             }
         }
-        let stream = part.streams.get(usize::try_from(group.stream).ok()?)?;
-        Some(StoredLog {
-            record,
-            stream: stream.labels.clone(),
-            resource: Arc::clone(part.owners.resource(group.resource)?),
-            scope: Arc::clone(part.owners.scope(group.scope)?),
-        })
+        part.stored(group, record)
     }
 
     /// Numbers rows so that two of one number differ in nothing but time, body, ids,
@@ -434,7 +410,14 @@ impl LogRows {
     }
 }
 
-type Footer = (Owners, Vec<PartStream>, Vec<BlockRef>, Vec<LogBlockInfo>, TraceIndex);
+struct Footer {
+    owners: Owners,
+    streams: Vec<PartStream>,
+    words: Vec<BlockRef>,
+    tallies: Vec<BlockRef>,
+    blocks: Vec<LogBlockInfo>,
+    traces: TraceIndex,
+}
 
 fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
     let owners = Owners::read(r)?;
@@ -444,15 +427,14 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
         let rows = r.varint()?;
         streams.push(PartStream { labels, rows, min_ns: r.signed()?, max_ns: r.signed()? });
     }
-    let mut pages = Vec::new();
-    if version >= WORDS_SINCE {
-        for _ in 0..r.count(11)? {
-            pages.push(BlockRef::read(r)?);
-        }
-    }
+    let (has_words, has_tallies) = (version >= WORDS_SINCE, version >= TALLIES_SINCE);
+    let words = if has_words { read_pages(r)? } else { Vec::new() };
+    let tallies = if has_tallies { read_pages(r)? } else { Vec::new() };
     let mut blocks: Vec<LogBlockInfo> = Vec::new();
     for _ in 0..r.count(16)? {
-        let before = blocks.last().and_then(|info| info.words);
+        let before = blocks.last();
+        let (words_before, tallies_before) =
+            (before.and_then(|info| info.words), before.and_then(|info| info.tallies));
         blocks.push(LogBlockInfo {
             block: BlockRef::read(r)?,
             more: match version {
@@ -468,27 +450,16 @@ fn read_footer(r: &mut Reader<'_>, version: u8) -> Option<Footer> {
             min_ns: r.signed()?,
             max_ns: r.signed()?,
             streams: (r.varint32()?, r.varint32()?),
-            words: match version >= WORDS_SINCE {
-                true => Some(read_words_ref(r, before, &pages)?),
+            words: match has_words {
+                true => Some(PagePlace::read(r, LANE_BYTES as u32, words_before, &words)?),
+                false => None,
+            },
+            tallies: match has_tallies {
+                true => Some(PagePlace::read(r, 1, tallies_before, &tallies)?),
                 false => None,
             },
         });
     }
     let traces = TraceIndex::read(r)?;
-    r.is_empty().then_some((owners, streams, pages, blocks, traces))
-}
-
-/// A filter begins where the one before in its page ends; one without words is empty and
-/// may be of a page that is not there.
-fn read_words_ref(
-    r: &mut Reader<'_>,
-    before: Option<WordsRef>,
-    pages: &[BlockRef],
-) -> Option<WordsRef> {
-    let (page, lanes) = (r.varint32()?, r.varint32()?);
-    let at = before.filter(|before| before.page == page).map_or(0, |before| before.at + before.len);
-    let len = lanes.checked_mul(LANE_BYTES as u32)?;
-    let end = u64::from(at) + u64::from(len);
-    let page_len = pages.get(page as usize).map_or(0, BlockRef::raw_len);
-    (end <= page_len).then_some(WordsRef { page, at, len })
+    r.is_empty().then_some(Footer { owners, streams, words, tallies, blocks, traces })
 }

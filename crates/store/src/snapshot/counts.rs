@@ -14,6 +14,8 @@ use crate::part::logs::{Groups, LogBlock, LogGroup, LogRows};
 use crate::search::LineSearch;
 use crate::tally::Tally;
 
+mod tallied;
+
 /// Groups whose names are remembered from block to block.
 const NAMES_MAX: usize = 1024;
 
@@ -165,6 +167,20 @@ impl Counts {
 }
 
 fn count_block(
+    block: &PartLogs<'_>,
+    question: &Question<'_>,
+    names: &mut Names,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
+    if let Some(tallies) = tallied::of(block, question)?
+        && let Some(flow) = tallied::count(block, &tallies, question, names, counter)?
+    {
+        return Ok(flow);
+    }
+    count_rows(block, question, names, counter)
+}
+
+fn count_rows(
     block: &PartLogs<'_>,
     question: &Question<'_>,
     names: &mut Names,

@@ -138,7 +138,7 @@ impl Filters<'_> {
             return Ok(false);
         }
         if self.page.as_ref().is_none_or(|(at, _)| *at != words.page) {
-            let page = match self.part.pages.get(words.page as usize) {
+            let page = match self.part.words.get(words.page as usize) {
                 Some(page) => self.snapshot.bytes(&self.part.file, page, self.tally)?,
                 None => None,
             };

@@ -119,7 +119,12 @@ fn groups_count_what_rows_count() {
     store.append(&batch(5500, 300)).unwrap();
     let filters = [vec![], vec![LineFilter::Contains("7".into())]];
     let start_ns = 1_780_000_000_000_000_000;
-    let ranges = [TimeRange::ALL, TimeRange { start_ns, end_ns: start_ns + 777_000_000 }];
+    let ranges = [
+        TimeRange::ALL,
+        TimeRange { start_ns, end_ns: start_ns + 777_000_000 },
+        TimeRange { start_ns: start_ns + 1_000_000_001, end_ns: start_ns + 3_000_000_000 },
+        TimeRange { start_ns: start_ns + 1_000_000_000, end_ns: start_ns + 3_000_000_000 },
+    ];
     for merged in [false, true] {
         if merged {
             store.merge().unwrap();
@@ -129,7 +134,8 @@ fn groups_count_what_rows_count() {
             let scan = LogScan { streams: &[], range, lines, order: Order::Any };
             let few = [start_ns + 1_000_000, start_ns + 400_000_000];
             let many: Vec<i64> = (-3..700).map(|n| start_ns + n * 1_234_567).collect();
-            for bounds_ns in [&[][..], &few, &many] {
+            let seconds: Vec<i64> = (-1..6).map(|n| start_ns + n * 1_000_000_000).collect();
+            for bounds_ns in [&[][..], &few, &many, &seconds, &seconds[2..4]] {
                 for wanted in ["level", "noise", "none"] {
                     let expect = by_rows(&snapshot, &scan, bounds_ns, wanted);
                     assert!(!expect.is_empty());
@@ -141,4 +147,28 @@ fn groups_count_what_rows_count() {
             }
         }
     }
+}
+
+#[test]
+fn whole_seconds_are_counted_without_a_look_at_rows() {
+    let store = Store::in_memory(Settings::default());
+    store.append(&batch(0, 6000)).unwrap();
+    store.flush().unwrap();
+    let snapshot = store.snapshot();
+    let scan = LogScan { streams: &[], range: TimeRange::ALL, lines: &[], order: Order::Any };
+    let start_ns = 1_780_000_000_000_000_000;
+    let seconds: Vec<i64> = (0..6).map(|n| start_ns + n * 1_000_000_000).collect();
+    let shifted: Vec<i64> = seconds.iter().map(|bound| bound + 1).collect();
+    let bytes_for = |bounds_ns: &[i64], wanted: &str| {
+        let (names, found) = (Vec::new(), Found::new());
+        let mut counter = Counter { bounds_ns, wanted, refuse: 0, asked: 0, names, found };
+        let tally = Tally::unlimited();
+        snapshot.log_counts(&scan, bounds_ns, &|key| key == wanted, &tally, &mut counter).unwrap();
+        assert_eq!(counter.found.values().sum::<u64>(), 6000);
+        tally.read_so_far()
+    };
+    let by_rows = bytes_for(&shifted, "none");
+    assert!(bytes_for(&seconds, "none") * 4 < by_rows);
+    assert!(bytes_for(&[], "none") * 4 < by_rows);
+    assert!(bytes_for(&seconds, "level") > by_rows, "attributes are in the rows only");
 }

@@ -1,10 +1,12 @@
 //! A block of log records: its first piece, and how all of them are written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::pieces::{Details, LogAttributes, LogBodies, LogIds};
+use super::tallies;
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::columns::{
     AttributesWriter, LinesWriter, ROWS_MAX, StringsWriter, numbers, put_ints, put_numbers,
@@ -40,6 +42,35 @@ pub(crate) struct LogGroup {
     pub(crate) scope: u64,
     pub(crate) severity: u8,
     pub(crate) severity_text: Box<str>,
+}
+
+impl LogGroup {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        Some(LogGroup {
+            stream: r.varint()?,
+            resource: r.varint()?,
+            scope: r.varint()?,
+            severity: r.u8()?,
+            severity_text: r.str()?.into(),
+        })
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.stream);
+        put_varint(out, self.resource);
+        put_varint(out, self.scope);
+        out.push(self.severity);
+        put_bytes(out, self.severity_text.as_bytes());
+    }
+
+    /// A record that has nothing but what the group has in common.
+    pub(crate) fn record(&self) -> LogRecord<'_> {
+        LogRecord {
+            severity: self.severity,
+            severity_text: Cow::Borrowed(&self.severity_text),
+            ..LogRecord::default()
+        }
+    }
 }
 
 /// What versions before 5 have in the first piece.
@@ -95,13 +126,7 @@ impl LogBlock {
         let rows = usize::try_from(r.varint()?).ok().filter(|&rows| rows <= ROWS_MAX)?;
         let mut groups = Vec::new();
         for _ in 0..r.count(5)? {
-            groups.push(LogGroup {
-                stream: r.varint()?,
-                resource: r.varint()?,
-                scope: r.varint()?,
-                severity: r.u8()?,
-                severity_text: r.str()?.into(),
-            });
+            groups.push(LogGroup::read(r)?);
         }
         let codes = numbers(r, rows)?;
         codes.iter().all(|code| *code < groups.len() as u64).then_some(())?;
@@ -199,6 +224,8 @@ pub(super) struct Pieces {
     pub(super) ids: Vec<u8>,
     /// The filter over the words of all bodies.
     pub(super) words: Vec<u8>,
+    /// See [`LogTallies`](super::LogTallies); empty if there are none.
+    pub(super) tallies: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -281,26 +308,23 @@ impl BlockWriter {
         put_varint(&mut gaps, self.body_bytes as u64);
         put_numbers(&mut gaps, &self.body_kinds);
         self.bodies.finish(&mut text, &mut gaps);
+        let keys = self.attributes.keys();
+        let tallies = tallies::put(&self.groups.list, &self.codes, &self.times, keys);
         let mut attributes = Vec::with_capacity(self.attributes.byte_len());
         put_ints(&mut attributes, &self.observed);
         put_signed_ints(&mut attributes, &self.observed_after);
         put_ints(&mut attributes, &self.dropped);
         self.event_names.finish(&mut attributes);
         self.attributes.finish(&mut attributes);
-        Pieces { core: self.core(), text, gaps, attributes, ids: self.ids(), words: words.finish() }
+        let (core, ids, words) = (self.core(), self.ids(), words.finish());
+        Pieces { core, text, gaps, attributes, ids, words, tallies }
     }
 
     fn core(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.times.len() * 4);
         put_varint(&mut out, self.times.len() as u64);
         put_varint(&mut out, self.groups.list.len() as u64);
-        for group in &self.groups.list {
-            put_varint(&mut out, group.stream);
-            put_varint(&mut out, group.resource);
-            put_varint(&mut out, group.scope);
-            out.push(group.severity);
-            put_bytes(&mut out, group.severity_text.as_bytes());
-        }
+        self.groups.list.iter().for_each(|group| group.put(&mut out));
         put_numbers(&mut out, &self.codes);
         put_numbers(&mut out, &self.times);
         let keys: Vec<&[u8]> = self.attributes.keys().collect();
