@@ -117,7 +117,7 @@ fn at_once() -> Exit {
     Exit::Failed
 }
 
-/// At most eight lines.
+/// A few lines.
 fn banner(server: &Running) {
     let state = server.state();
     let retention = state.config.retention;
@@ -146,6 +146,13 @@ fn banner(server: &Running) {
         say!(
             "  warning    {} can be reached from other machines, without authentication",
             open.join(", ")
+        );
+    }
+    let cut = state.store.stats().wal_cut_bytes;
+    if cut > 0 {
+        say!(
+            "  log        {cut} bytes cut off its end: a write that the last stop tore, never \
+             acknowledged, unless that stop was clean or the disk is failing"
         );
     }
     if server.is_empty() {

@@ -28,6 +28,14 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A start has cut a torn end off the log and failed later. The next start finds nothing
+    /// to cut, so this is the only report of it.
+    AfterCut {
+        /// What was cut off.
+        bytes: u64,
+        /// Why the start failed.
+        source: Box<Error>,
+    },
     /// An fsync failed or a worker panicked: nothing is accepted until a restart. Reading goes on.
     Poisoned(String),
     /// Memory or disk is short: try again later.
@@ -48,6 +56,11 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
         Error::Io { doing, path: path.to_owned(), source }
+    }
+
+    /// Of a start that has cut off the log's end before it failed.
+    pub(crate) fn after_cut(self, bytes: u64) -> Error {
+        if bytes == 0 { self } else { Error::AfterCut { bytes, source: Box::new(self) } }
     }
 
     /// Whether the operating system has refused for want of room.
@@ -95,6 +108,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot {doing} {}: {source}", path.display())
             }
             Error::Corrupt { path, why } => write!(f, "{} cannot be used: {why}", path.display()),
+            Error::AfterCut { bytes, source } => write!(
+                f,
+                "{source}; before that, {bytes} bytes that cannot be read were cut off the end of the \
+                 log: a write that a crash tore, or damage"
+            ),
             Error::Poisoned(why) => write!(f, "writing has stopped until a restart: {why}"),
             Error::Busy(what) => write!(f, "{what} is short, try again later"),
             Error::DiskFull(why) => f.write_str(why),
@@ -110,6 +128,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
+            Error::AfterCut { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::vfs::{Append, Vfs};
 
 mod replay;
 
-pub(crate) use replay::{check, replay};
+pub(crate) use replay::{Replayed, check, replay};
 
 /// The last byte is the version of the format.
 const MAGIC: &[u8; 8] = b"TRFWAL\0\x01";

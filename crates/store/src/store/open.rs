@@ -16,8 +16,8 @@ use crate::manifest::Manifest;
 use crate::part::{Damage, PartInfo, PartSet};
 use crate::quarantine;
 use crate::settings::Settings;
-use crate::vfs::Vfs;
-use crate::wal::{self, Wal};
+use crate::vfs::{Lock, Vfs};
+use crate::wal::{self, Replayed, Wal};
 
 pub(super) const WAL_DIR: &str = "wal";
 pub(super) const PARTS_DIR: &str = "parts";
@@ -26,73 +26,28 @@ pub(super) const PARTS_DIR: &str = "parts";
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<Store> {
-    let io = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io { doing, path, source }
-    };
-    let (wal_dir, parts_dir) = (dir.join(WAL_DIR), dir.join(PARTS_DIR));
-    vfs.create_dir(dir).map_err(io("create", dir))?;
-    let lock = vfs.lock(dir).map_err(io("lock", dir))?;
-    let lock = lock.ok_or_else(|| Error::Locked(dir.to_owned()))?;
-    vfs.create_dir(&wal_dir).map_err(io("create", &wal_dir))?;
-    vfs.create_dir(&parts_dir).map_err(io("create", &parts_dir))?;
-    let manifest = load_manifest(&*vfs, dir, &wal_dir)?;
-    remove_left_overs(&*vfs, dir, &parts_dir, &manifest)?;
-
+    let parts_dir = dir.join(PARTS_DIR);
+    let (lock, manifest) = prepare(&*vfs, dir)?;
     let damage = Arc::new(Damage::default());
     let mut parts = PartSet::default();
     for info in &manifest.parts {
         parts.open(&vfs, &parts_dir, *info, &damage)?;
     }
     let limits = Limits::of(&settings);
-    let manifest_flushed = manifest.flushed;
-    let mut recovery = Recovery {
-        vfs: &vfs,
-        dir,
-        limits,
-        parts,
-        head: Arc::new(Head::new(manifest.flushed)),
-        manifest,
-        damage: &damage,
-        replayed: 0,
-        before: manifest_flushed,
-        series_bytes: 0,
-        split: false,
-        no_room: false,
-    };
-    let replayed = wal::replay(&*vfs, &wal_dir, manifest_flushed, &mut |n, payload| {
-        recovery.apply(n, payload)
-    })?;
-    recovery.settle(replayed.last)?;
-    let nameless = u64::from(recovery.head.nameless_samples() > 0);
-    damage.blocks.fetch_add(replayed.damaged + nameless, Relaxed);
-    let mut wal = Wal::start(Arc::clone(&vfs), &wal_dir, replayed.last, replayed.closed)?;
-    if !recovery.no_room {
-        wal.trim(recovery.manifest.flushed)?;
-    }
-    let quarantined = quarantine::files(&*vfs, dir).map_err(io("list", &quarantine::dir(dir)))?;
+    let recovered = Recovery::new(&vfs, dir, limits, parts, manifest, &damage).run()?;
 
-    let Recovery { parts, head, manifest, replayed: rows, .. } = recovery;
     let counters = Counters::default();
-    counters.replayed.store(rows, Relaxed);
-    counters.quarantined_files.store(quarantined.len() as u64, Relaxed);
-    counters.wal_cut_bytes.store(replayed.cut_bytes, Relaxed);
-    let view = View {
-        head,
-        frozen: None,
-        parts: Arc::new(parts),
-        families: Arc::new(manifest.families.clone()),
-        last: replayed.last,
-        cutoffs_ns: [i64::MIN; 3],
-    };
+    counters.replayed.store(recovered.rows, Relaxed);
+    counters.quarantined_files.store(recovered.quarantined, Relaxed);
+    counters.wal_cut_bytes.store(recovered.cut_bytes, Relaxed);
     let store = Store {
         instance: INSTANCES.fetch_add(1, Relaxed),
         dir: dir.to_owned(),
         vfs,
         limits,
-        commit: Commit::new(wal),
-        view: Mutex::new(view),
-        maintenance: Mutex::new(Maintenance::new(manifest)),
+        commit: Commit::new(recovered.wal),
+        view: Mutex::new(recovered.view),
+        maintenance: Mutex::new(Maintenance::new(recovered.manifest)),
         relief: Relief::default(),
         merging: Mutex::new(()),
         cache: Arc::new(Cache::new(limits.cache_bytes)),
@@ -106,6 +61,20 @@ pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, settings: Settings) -> Result<
     store.count_head_bytes();
     store.measure_disk();
     Ok(store)
+}
+
+/// The directory as it must be before anything in it is read.
+fn prepare(vfs: &dyn Vfs, dir: &Path) -> Result<(Lock, Manifest)> {
+    let create = |dir: &Path| vfs.create_dir(dir).map_err(|e| Error::io("create", dir, e));
+    let (wal_dir, parts_dir) = (dir.join(WAL_DIR), dir.join(PARTS_DIR));
+    create(dir)?;
+    let lock = vfs.lock(dir).map_err(|e| Error::io("lock", dir, e))?;
+    let lock = lock.ok_or_else(|| Error::Locked(dir.to_owned()))?;
+    create(&wal_dir)?;
+    create(&parts_dir)?;
+    let manifest = load_manifest(vfs, dir, &wal_dir)?;
+    remove_left_overs(vfs, dir, &parts_dir, &manifest)?;
+    Ok((lock, manifest))
 }
 
 /// The manifest comes before everything else: a directory with a WAL and without one has
@@ -175,7 +144,79 @@ struct Recovery<'a> {
     no_room: bool,
 }
 
-impl Recovery<'_> {
+/// What a store starts with.
+struct Recovered {
+    view: View,
+    manifest: Manifest,
+    wal: Wal,
+    /// Items that were replayed.
+    rows: u64,
+    cut_bytes: u64,
+    quarantined: u64,
+}
+
+impl<'a> Recovery<'a> {
+    fn new(
+        vfs: &'a Arc<dyn Vfs>,
+        dir: &'a Path,
+        limits: Limits,
+        parts: PartSet,
+        manifest: Manifest,
+        damage: &'a Arc<Damage>,
+    ) -> Self {
+        Recovery {
+            vfs,
+            dir,
+            limits,
+            parts,
+            head: Arc::new(Head::new(manifest.flushed)),
+            before: manifest.flushed,
+            manifest,
+            damage,
+            replayed: 0,
+            series_bytes: 0,
+            split: false,
+            no_room: false,
+        }
+    }
+
+    fn run(mut self) -> Result<Recovered> {
+        let dir = self.dir.join(WAL_DIR);
+        let flushed = self.manifest.flushed;
+        let vfs = Arc::clone(self.vfs);
+        let replayed = wal::replay(&*vfs, &dir, flushed, &mut |n, payload| self.apply(n, payload))?;
+        let cut_bytes = replayed.cut_bytes;
+        self.finish(&dir, replayed).map_err(|error| error.after_cut(cut_bytes))
+    }
+
+    fn finish(mut self, wal_dir: &Path, replayed: Replayed) -> Result<Recovered> {
+        self.settle(replayed.last)?;
+        let nameless = u64::from(self.head.nameless_samples() > 0);
+        self.damage.blocks.fetch_add(replayed.damaged + nameless, Relaxed);
+        let mut wal = Wal::start(Arc::clone(self.vfs), wal_dir, replayed.last, replayed.closed)?;
+        if !self.no_room {
+            wal.trim(self.manifest.flushed)?;
+        }
+        let quarantined = quarantine::files(&**self.vfs, self.dir)
+            .map_err(|e| Error::io("list", &quarantine::dir(self.dir), e))?;
+        let view = View {
+            head: self.head,
+            frozen: None,
+            parts: Arc::new(self.parts),
+            families: Arc::new(self.manifest.families.clone()),
+            last: replayed.last,
+            cutoffs_ns: [i64::MIN; 3],
+        };
+        Ok(Recovered {
+            view,
+            manifest: self.manifest,
+            wal,
+            rows: self.replayed,
+            cut_bytes: replayed.cut_bytes,
+            quarantined: quarantined.len() as u64,
+        })
+    }
+
     fn apply(&mut self, number: u64, payload: Vec<u8>) -> Result<()> {
         if number <= self.before {
             // What it says of series is all that is of use. An earlier version's form may

@@ -35,7 +35,8 @@ pub(crate) fn replay(
     if let Some(newest) = replayed.closed.last() {
         // Also when nothing is cut: a killed process may have left records that only the
         // kernel has, and what follows them must not become durable before they are.
-        vfs.cut(&newest.path, newest.bytes).map_err(|e| Error::io("cut", &newest.path, e))?;
+        vfs.cut(&newest.path, newest.bytes)
+            .map_err(|e| Error::io("cut", &newest.path, e).after_cut(replayed.cut_bytes))?;
     }
     Ok(replayed)
 }

@@ -66,3 +66,31 @@ fn a_segment_that_was_never_begun_is_no_damage() {
     }
     assert!(left_behind > 0, "no failure leaves a segment behind: nothing is shown");
 }
+
+/// Only the start that cuts a record off knows of it: when it fails later, its error says so.
+#[test]
+fn a_start_that_fails_after_it_has_cut_the_log_says_so() {
+    let (mut failed, mut told) = (0, 0);
+    for at in 1..40 {
+        let vfs = Faulty::new(at);
+        let store = open_on(&vfs).unwrap();
+        store.append(&numbered(1)).unwrap();
+        drop(store);
+        vfs.flip(&dir().join("wal/0000000000000001.wal"), 60);
+        vfs.fail_at(at, Fault::Io);
+        let first = open_on(&vfs);
+        failed += u32::from(first.is_err());
+        let mut says = match &first {
+            Ok(store) => store.stats().wal_cut_bytes > 0,
+            Err(error) => matches!(error, Error::AfterCut { bytes, .. } if *bytes > 0),
+        };
+        told += u32::from(says && first.is_err());
+        drop(first);
+        vfs.heal();
+        let vfs = vfs.after_kill();
+        let store = open_on(&vfs).unwrap();
+        says |= store.stats().wal_cut_bytes > 0;
+        assert!(says, "failed at {at}: a record is gone, and nobody has said so");
+    }
+    assert!(failed > told && told > 0, "{failed} starts failed, {told} after the cut");
+}

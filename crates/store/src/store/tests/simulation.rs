@@ -288,7 +288,7 @@ impl Sim {
             match open::open(Arc::new(self.vfs.clone()), dir(), self.settings.clone()) {
                 Ok(store) => {
                     let stats = store.stats();
-                    // What was cut off is said once, at the start that did it.
+                    // What was cut off is said once, by the start that did it, also when it fails.
                     self.cut |= self.model.rotten && stats.wal_cut_bytes > 0;
                     self.tell(format!("open: {} replayed", stats.replayed));
                     self.store = Some(store);
@@ -299,7 +299,10 @@ impl Sim {
                     self.over = true;
                     return Ok(());
                 }
-                Err(error) if attempt < 3 => self.tell(format!("does not open: {error}")),
+                Err(error) if attempt < 3 => {
+                    self.cut |= self.model.rotten && matches!(error, Error::AfterCut { .. });
+                    self.tell(format!("does not open: {error}"));
+                }
                 Err(error) => return Err(format!("does not open: {error}")),
             }
         }
