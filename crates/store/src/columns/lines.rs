@@ -12,10 +12,12 @@ use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::intern::Interner;
 use crate::words::WordsWriter;
 
+mod apart;
 mod needle;
 mod slot;
 mod template;
 
+pub(crate) use apart::KnownTemplates;
 pub(crate) use needle::Needle;
 use slot::{Slot, SlotWriter};
 use template::{GAP, split};
@@ -44,11 +46,18 @@ pub(crate) struct LinesWriter {
 }
 
 /// What stood in the gaps of one template.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Column {
     slots: Vec<SlotWriter>,
     /// Time of the record of each line.
     times: Vec<u64>,
+}
+
+impl Column {
+    fn new(gaps: usize) -> Self {
+        let slots = std::iter::repeat_with(SlotWriter::default).take(gaps).collect();
+        Column { slots, times: Vec::new() }
+    }
 }
 
 impl LinesWriter {
@@ -80,16 +89,14 @@ impl LinesWriter {
         split(line.as_bytes(), &mut self.scratch, &mut self.gaps);
         let (template, new) = self.templates.insert(&self.scratch);
         if new {
-            self.columns.push(Column::default());
+            self.columns.push(Column::new(self.gaps.len()));
             // A gap is no letter, so the words between are whole.
             self.words.text(&self.scratch);
         }
         let column = &mut self.columns[template as usize];
-        column.slots.resize_with(self.gaps.len(), SlotWriter::default);
         for (slot, gap) in column.slots.iter_mut().zip(&self.gaps) {
-            let word = &line.as_bytes()[gap.clone()];
+            let word = slot.push(|out| out.extend_from_slice(&line.as_bytes()[gap.clone()]));
             self.words.word(word);
-            slot.push(word);
         }
         column.times.push(time_ns);
         self.lines.push(Some(template));
@@ -235,10 +242,7 @@ impl Lines {
     /// Appends a body; `time_ns` is that of its record. False if it is malformed.
     #[must_use]
     pub(crate) fn put(&self, row: usize, time_ns: u64, out: &mut Vec<u8>) -> bool {
-        let (Some(&from), Some(&to)) = (self.bodies.get(row), self.bodies.get(row + 1)) else {
-            return false;
-        };
-        let lines = self.lines.get(from as usize..to as usize).unwrap_or(&[]);
+        let lines = self.of_body(row);
         for (at, line) in lines.iter().enumerate() {
             if at > 0 {
                 out.push(b'\n');
@@ -246,6 +250,13 @@ impl Lines {
             self.put_line(*line, time_ns, out);
         }
         !lines.is_empty()
+    }
+
+    fn of_body(&self, row: usize) -> &[Line] {
+        let (Some(&from), Some(&to)) = (self.bodies.get(row), self.bodies.get(row + 1)) else {
+            return &[];
+        };
+        self.lines.get(from as usize..to as usize).unwrap_or(&[])
     }
 
     fn put_line(&self, line: Line, time_ns: u64, out: &mut Vec<u8>) {

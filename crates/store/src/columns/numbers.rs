@@ -40,24 +40,58 @@ pub(crate) fn put_numbers(out: &mut Vec<u8>, values: &[u64]) {
     let width = 64 - (max - min).leading_zeros();
     let packed_bits = values.len() * width as usize + 16;
     let plain = Classes::count(values.iter().map(|value| value - min));
-    let deltas = Classes::count(deltas(values));
-    let (plain_bits, delta_bits) = (plain.bits(), deltas.bits());
-    if packed_bits <= plain_bits.min(delta_bits) {
-        out.push(PACKED);
-        put_varint(out, min);
-        out.push(width as u8);
-        let mut bits = BitWriter::new(out);
-        values.iter().for_each(|value| bits.put(value - min, width));
-        bits.finish();
-    } else if plain_bits <= delta_bits {
-        out.push(CLASSES);
-        put_varint(out, min);
-        plain.put(out, values.iter().map(|value| value - min));
-    } else {
-        out.push(DELTAS);
-        put_varint(out, values[0]);
-        deltas.put(out, self::deltas(values));
+    let delta = Classes::count(deltas(values));
+    match shortest(packed_bits, &plain, &delta) {
+        Form::Packed => {
+            out.push(PACKED);
+            put_varint(out, min);
+            out.push(width as u8);
+            let mut bits = BitWriter::new(out);
+            values.iter().for_each(|value| bits.put(value - min, width));
+            bits.finish();
+        }
+        Form::Classes(code) => {
+            out.push(CLASSES);
+            put_varint(out, min);
+            put_classes(out, &code, values.iter().map(|value| value - min));
+        }
+        Form::Deltas(code) => {
+            out.push(DELTAS);
+            put_varint(out, values[0]);
+            put_classes(out, &code, deltas(values));
+        }
     }
+}
+
+enum Form {
+    Packed,
+    Classes(Code),
+    Deltas(Code),
+}
+
+/// The form that takes fewest bits. Making a code takes longer than all else, so none is made
+/// where no code could be short enough.
+fn shortest(packed_bits: usize, plain: &Classes, delta: &Classes) -> Form {
+    let (mut form, mut least) = (Form::Packed, packed_bits);
+    let mut try_out = |classes: &Classes, form_of: fn(Code) -> Form| {
+        if classes.bits_min() < least {
+            let code = Code::new(&classes.counts);
+            let bits = classes.bits(&code);
+            debug_assert!(classes.bits_min() <= bits, "no code is shorter than the entropy");
+            if bits < least {
+                (form, least) = (form_of(code), bits);
+            }
+        }
+    };
+    // What promises more comes first.
+    if plain.bits_min() <= delta.bits_min() {
+        try_out(plain, Form::Classes);
+        try_out(delta, Form::Deltas);
+    } else {
+        try_out(delta, Form::Deltas);
+        try_out(plain, Form::Classes);
+    }
+    form
 }
 
 /// What is added from each number to the next. Numbers that fall wrap around: where that is
@@ -110,39 +144,51 @@ pub(crate) fn numbers(r: &mut Reader<'_>, count: usize) -> Option<Vec<u64>> {
     }
 }
 
-/// How often each class occurs, and its code.
+/// How often each class occurs.
 struct Classes {
     counts: [u32; CLASS_COUNT],
-    code: Code,
 }
 
 impl Classes {
     fn count(values: impl Iterator<Item = u64>) -> Self {
         let mut counts = [0; CLASS_COUNT];
         values.for_each(|value| counts[split(value).0] += 1);
-        let code = Code::new(&counts);
-        Classes { counts, code }
+        Classes { counts }
     }
 
-    /// What [`put`](Self::put) will write, in bits.
-    fn bits(&self) -> usize {
-        let each = self.counts.iter().enumerate();
-        let values: usize = each
-            .map(|(class, &count)| count as usize * (self.code.len(class) + extra(class)) as usize)
-            .sum();
-        values + self.code.head_bits()
+    /// Those that occur, and how often.
+    fn used(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.counts.iter().copied().enumerate().filter(|(_, count)| *count > 0)
     }
 
-    fn put(&self, out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
-        let mut bits = BitWriter::new(out);
-        self.code.put_head(&mut bits);
-        for value in values {
-            let (class, rest) = split(value);
-            self.code.put(&mut bits, class);
-            bits.put(rest, extra(class));
-        }
-        bits.finish();
+    /// What [`put_classes`] will write, in bits.
+    fn bits(&self, code: &Code) -> usize {
+        let bits = |(class, count)| count as usize * (code.len(class) + extra(class)) as usize;
+        self.used().map(bits).sum::<usize>() + code.head_bits()
     }
+
+    /// What it writes with any code, at least: the entropy, and a head with their lengths.
+    fn bits_min(&self) -> usize {
+        let total = self.used().map(|(_, count)| count).sum::<u32>() as f32;
+        let bits =
+            |(class, count)| count as f32 * ((total / count as f32).log2() + extra(class) as f32);
+        let values = self.used().map(bits).sum::<f32>();
+        // Rounding must not make it more than what it is.
+        let sure = (values * 0.999) as usize;
+        sure + huffman::head_bits_min(self.used().count())
+    }
+}
+
+/// Writes the code, then each number's class and its other bits.
+fn put_classes(out: &mut Vec<u8>, code: &Code, values: impl Iterator<Item = u64>) {
+    let mut bits = BitWriter::new(out);
+    code.put_head(&mut bits);
+    for value in values {
+        let (class, rest) = split(value);
+        code.put(&mut bits, class);
+        bits.put(rest, extra(class));
+    }
+    bits.finish();
 }
 
 fn classes(r: &mut Reader<'_>, values: &mut [u64]) -> Option<()> {

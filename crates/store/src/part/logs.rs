@@ -12,6 +12,7 @@ use super::tables::{Owner, Owners, OwnersWriter};
 use super::trace_index::{TraceIndex, TraceIndexWriter};
 use super::{BlockRef, PartFile, PartWriter};
 use crate::bytes::{Reader, put_bytes, put_signed, put_varint};
+use crate::columns::KnownTemplates;
 use crate::error::Result;
 use crate::head::clamp_time;
 use crate::labels::Labels;
@@ -122,12 +123,39 @@ impl LogsWriter {
         owner: Owner<'_>,
         record: &LogRecord<'_>,
     ) -> Result<()> {
+        let stream = self.count(stream, record);
+        let owner = self.owners.insert(owner);
+        self.block.push(stream, owner, record);
+        self.end_row()
+    }
+
+    /// Adds a record without a body, and the body as another block has it taken apart. False
+    /// if that does not have it so: then nothing is added.
+    pub(crate) fn push_apart(
+        &mut self,
+        (stream, owner): (&Labels, Owner<'_>),
+        record: &LogRecord<'_>,
+        (bodies, row): (&LogBodies, usize),
+        known: &mut KnownTemplates,
+    ) -> Result<bool> {
+        let known = known.of_block(self.blocks.len());
+        if !self.block.push_body_apart(bodies, row, record.time_ns, known) {
+            return Ok(false);
+        }
+        let stream = self.count(stream, record);
+        let owner = self.owners.insert(owner);
+        self.block.push_others(stream, owner, record);
+        self.end_row()?;
+        Ok(true)
+    }
+
+    /// Notes where a record belongs; returns the place of its stream.
+    fn count(&mut self, stream: &Labels, record: &LogRecord<'_>) -> u64 {
         let time_ns = clamp_time(record.time_ns);
         if self.streams.last().is_none_or(|(last, _)| last != stream) {
             let stats = StreamStats { rows: 0, min_ns: time_ns, max_ns: time_ns };
             self.streams.push((stream.clone(), stats));
         }
-        let index = self.streams.len() as u64 - 1;
         if let Some((_, stats)) = self.streams.last_mut() {
             stats.rows += 1;
             stats.min_ns = stats.min_ns.min(time_ns);
@@ -137,7 +165,10 @@ impl LogsWriter {
         self.max_ns = self.max_ns.max(time_ns);
         self.rows += 1;
         self.traces.push(record.trace_id, self.blocks.len() as u32);
-        self.block.push(index, self.owners.insert(owner), record);
+        self.streams.len() as u64 - 1
+    }
+
+    fn end_row(&mut self) -> Result<()> {
         if self.block.len() >= BLOCK_ROWS || self.block.byte_len() >= BLOCK_BYTES {
             self.end_block()?;
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::logs::{LogRows, LogsPart, LogsWriter};
+use super::logs::{LogBodies, LogRows, LogsPart, LogsWriter};
 use super::metrics::{
     MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
 };
@@ -12,6 +12,7 @@ use super::spans::{
     SpanRows, SpansPart, SpansWriter, ThinnedSpans, TraceNumbers, WholeSpans, service_of,
 };
 use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo};
+use crate::columns::KnownTemplates;
 use crate::error::Result;
 use crate::head::clamp_time;
 use crate::labels::Labels;
@@ -64,11 +65,19 @@ struct LogInput<'a> {
     /// The place of each stream among those of all inputs.
     ranks: Vec<u32>,
     next_block: usize,
+    /// But for the bodies.
     rows: Option<LogRows>,
+    bodies: Option<Arc<LogBodies>>,
+    templates: KnownTemplates,
     row: usize,
 }
 
-impl LogInput<'_> {
+impl<'a> LogInput<'a> {
+    fn new(part: &'a LogsPart, ranks: Vec<u32>) -> Self {
+        let templates = KnownTemplates::default();
+        LogInput { part, ranks, next_block: 0, rows: None, bodies: None, templates, row: 0 }
+    }
+
     /// Moves to the next block if the current one is used up. False if it is damaged.
     fn settle(&mut self) -> Result<bool> {
         while self.rows.as_ref().is_none_or(|rows| self.row >= rows.block.len()) {
@@ -79,11 +88,32 @@ impl LogInput<'_> {
             self.next_block += 1;
             self.row = 0;
             self.rows = self.part.read_whole(info)?;
-            if self.rows.is_none() {
-                return Ok(false);
-            }
+            let Some(rows) = &mut self.rows else { return Ok(false) };
+            self.bodies = rows.bodies.take();
+            self.templates = KnownTemplates::default();
         }
         Ok(true)
+    }
+
+    /// Hands the current row to the writer, unless it is before the cutoff. `None` if it is
+    /// malformed.
+    fn give(&mut self, cutoff_ns: i64, writer: &mut LogsWriter) -> Result<Option<()>> {
+        let (Some(rows), Some(bodies)) = (&self.rows, &self.bodies) else { return Ok(None) };
+        let owner = rows.block.group(self.row);
+        let owner = owner.and_then(|g| self.part.owners.encoded(g.resource, g.scope));
+        let (Some(mut log), Some(owner)) = (rows.stored(self.part, self.row), owner) else {
+            return Ok(None);
+        };
+        if clamp_time(log.record.time_ns) < cutoff_ns {
+            return Ok(Some(()));
+        }
+        let (place, body) = ((&log.stream, owner), (&**bodies, self.row));
+        if !writer.push_apart(place, &log.record, body, &mut self.templates)? {
+            let Some(body) = bodies.get(&rows.block, self.row) else { return Ok(None) };
+            log.record.body = body;
+            writer.push(&log.stream, owner, &log.record)?;
+        }
+        Ok(Some(()))
     }
 
     fn key(&self) -> Option<(u32, i64)> {
@@ -108,7 +138,7 @@ fn merge_logs(
     let mut inputs = Vec::with_capacity(parts.len());
     for part in parts {
         let ranks = part.streams.iter().map(|s| rank(&s.labels)).collect();
-        let mut input = LogInput { part, ranks, next_block: 0, rows: None, row: 0 };
+        let mut input = LogInput::new(part, ranks);
         if !input.settle()? {
             return Ok(false);
         }
@@ -117,15 +147,8 @@ fn merge_logs(
     let mut writer = LogsWriter::create(vfs, path, LEVEL_MERGE_LOGS)?;
     while let Some(first) = first_of(&inputs, |a, b| a.key().cmp(&b.key()), |i| i.rows.is_none()) {
         let input = &mut inputs[first];
-        if let Some(rows) = &input.rows {
-            let owner = rows.block.group(input.row);
-            let owner = owner.and_then(|g| input.part.owners.encoded(g.resource, g.scope));
-            let (Some(log), Some(owner)) = (rows.stored(input.part, input.row), owner) else {
-                return Ok(false);
-            };
-            if clamp_time(log.record.time_ns) >= cutoff_ns {
-                writer.push(&log.stream, owner, &log.record)?;
-            }
+        if input.give(cutoff_ns, &mut writer)?.is_none() {
+            return Ok(false);
         }
         input.row += 1;
         if !input.settle()? {

@@ -145,9 +145,12 @@ pub(super) struct SlotWriter {
 }
 
 impl SlotWriter {
-    pub(super) fn push(&mut self, word: &[u8]) {
-        self.bytes.extend_from_slice(word);
+    /// Adds the word that `put` appends, and returns it.
+    pub(super) fn push(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let from = self.bytes.len();
+        put(&mut self.bytes);
         self.ends.push(self.bytes.len() as u32);
+        &self.bytes[from..]
     }
 
     pub(super) fn get(&self, nth: usize) -> &[u8] {

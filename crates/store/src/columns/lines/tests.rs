@@ -48,16 +48,40 @@ fn body(random: &mut Random, time_ns: u64) -> String {
     out
 }
 
-fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
-    let mut writer = LinesWriter::default();
-    for (body, &time_ns) in bodies.iter().zip(times) {
-        match std::str::from_utf8(body) {
-            Ok(text) => writer.push(text, time_ns),
-            Err(_) => writer.push_bytes(body),
+/// Up to 400 bodies and their times; a few are no text.
+fn bodies_and_times(seed: u64) -> (Vec<Vec<u8>>, Vec<u64>) {
+    let mut random = Random(seed);
+    let mut time_ns = 1_780_000_000_000_000_000;
+    let (mut bodies, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..random.below(400) {
+        time_ns += random.below(1 << 30);
+        let mut bytes = body(&mut random, time_ns).into_bytes();
+        if random.below(40) == 0 {
+            bytes.push(0xff);
         }
+        bodies.push(bytes);
+        times.push(if random.below(30) == 0 { random.below(1 << 40) } else { time_ns });
     }
+    (bodies, times)
+}
+
+fn push(writer: &mut LinesWriter, body: &[u8], time_ns: u64) {
+    match std::str::from_utf8(body) {
+        Ok(text) => writer.push(text, time_ns),
+        Err(_) => writer.push_bytes(body),
+    }
+}
+
+fn finish(writer: &LinesWriter) -> (Vec<u8>, Vec<u8>) {
     let (mut text, mut packed) = (Vec::new(), Vec::new());
     writer.finish(&mut text, &mut packed);
+    (text, packed)
+}
+
+fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
+    let mut writer = LinesWriter::default();
+    bodies.iter().zip(times).for_each(|(body, &time_ns)| push(&mut writer, body, time_ns));
+    let (text, packed) = finish(&writer);
     let sizes = (text.len(), packed.len());
     let lines = Lines::read(text.clone(), &packed, bodies.len()).expect("our own bytes");
     for (row, (body, &time_ns)) in bodies.iter().zip(times).enumerate() {
@@ -103,25 +127,59 @@ fn check_needles(lines: &Lines, bodies: &[Vec<u8>]) {
 #[test]
 fn bodies_come_back_bit_by_bit() {
     for seed in 0..25 {
-        let mut random = Random(seed);
-        let count = random.below(400) as usize;
-        let mut time_ns = 1_780_000_000_000_000_000;
-        let mut times = Vec::new();
-        let mut bodies = Vec::new();
-        for _ in 0..count {
-            time_ns += random.below(1 << 30);
-            let mut bytes = body(&mut random, time_ns).into_bytes();
-            if random.below(40) == 0 {
-                bytes.push(0xff);
-            }
-            bodies.push(bytes);
-            times.push(if random.below(30) == 0 { random.below(1 << 40) } else { time_ns });
-        }
+        let (bodies, times) = bodies_and_times(seed);
         round_trip(&bodies, &times);
     }
     round_trip(&[], &[]);
     let long = vec![b'\n'; BODY_MAX + 1];
     round_trip(&[long, b"".to_vec(), b"\n".to_vec()], &[1, 2, 3]);
+}
+
+/// Whether bodies come as text or as other blocks have them: it is the same block.
+#[test]
+fn bodies_that_were_taken_apart_before_make_the_same_block() {
+    const BLOCKS: usize = 3;
+    let mut apart = 0;
+    for seed in 0..25 {
+        let (bodies, times) = bodies_and_times(seed);
+        let rows = || bodies.iter().zip(times.iter().copied()).enumerate();
+        let mut whole = LinesWriter::default();
+        rows().for_each(|(_, (body, time_ns))| push(&mut whole, body, time_ns));
+
+        let mut writers: [LinesWriter; BLOCKS] = Default::default();
+        let mut counts = [0; BLOCKS];
+        let mut places = Vec::new();
+        for (n, (body, time_ns)) in rows() {
+            let block = n * n % BLOCKS;
+            push(&mut writers[block], body, time_ns);
+            places.push((block, counts[block]));
+            counts[block] += 1;
+        }
+        let blocks: Vec<Lines> = writers
+            .iter()
+            .zip(counts)
+            .map(|(writer, count)| {
+                let (text, packed) = finish(writer);
+                Lines::read(text, &packed, count).expect("our own bytes")
+            })
+            .collect();
+        let mut merged = LinesWriter::default();
+        let mut known: [KnownTemplates; BLOCKS] = Default::default();
+        for ((n, (body, time_ns)), (block, row)) in rows().zip(places) {
+            // What is known of a block that was written before is of no use.
+            let known = known[block].of_block(usize::from(n > 0));
+            match merged.push_apart(&blocks[block], row, time_ns, known) {
+                Some(bytes) => {
+                    assert_eq!(bytes, body.len(), "seed {seed}, row {n}");
+                    apart += 1;
+                }
+                None => push(&mut merged, body, time_ns),
+            }
+        }
+        assert_eq!(finish(&merged), finish(&whole), "seed {seed}");
+        assert_eq!(merged.take_words().finish(), whole.take_words().finish(), "seed {seed}");
+    }
+    assert!(apart > 2000, "only {apart} bodies came apart");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use super::{BitReader, BitWriter};
 
 /// Longest word in bits: a table of all of them stays in the fastest cache.
 const LEN_MAX: u32 = 11;
+/// Bits of the count of symbols in the head.
+const COUNT_BITS: u32 = 8;
 /// Bits of a length in the head, and of a count of absent symbols.
 const LEN_BITS: u32 = 4;
 const RUN_MAX: usize = 1 << LEN_BITS;
@@ -41,13 +43,13 @@ impl Code {
     /// Writes what is needed to read: the count of symbols, and the length of each word; a
     /// length of 0 is followed by how many more of them there are.
     pub(super) fn put_head(&self, bits: &mut BitWriter<'_>) {
-        bits.put(self.lens.len() as u64, 8);
+        bits.put(self.lens.len() as u64, COUNT_BITS);
         self.each_of_head(&mut |value| bits.put(value, LEN_BITS));
     }
 
     /// What [`put_head`](Self::put_head) will write, in bits.
     pub(super) fn head_bits(&self) -> usize {
-        let mut bits = 8;
+        let mut bits = COUNT_BITS as usize;
         self.each_of_head(&mut |_| bits += LEN_BITS as usize);
         bits
     }
@@ -65,6 +67,11 @@ impl Code {
             at += 1;
         }
     }
+}
+
+/// What the head of a code for so many symbols takes at least, in bits.
+pub(super) fn head_bits_min(symbols: usize) -> usize {
+    COUNT_BITS as usize + symbols * LEN_BITS as usize
 }
 
 /// Word lengths by Huffman's method. One symbol alone still takes a bit.
@@ -110,16 +117,23 @@ fn lengths(counts: &[u32]) -> Vec<u8> {
 
 /// Words in order of length, then symbol; the first bit is the low one.
 fn words(lens: &[u8]) -> Vec<u16> {
-    let mut words = vec![0; lens.len()];
-    let mut next = 0u32;
-    for len in 1..=LEN_MAX {
-        next <<= 1;
-        for (word, _) in words.iter_mut().zip(lens).filter(|(_, l)| u32::from(**l) == len) {
-            *word = (next.reverse_bits() >> (32 - len)) as u16;
-            next += 1;
-        }
+    let mut counts = [0u32; LEN_MAX as usize + 1];
+    lens.iter().for_each(|&len| counts[usize::from(len)] += 1);
+    counts[0] = 0;
+    // The first word of each length follows the last one of the length before.
+    let mut next = [0u32; LEN_MAX as usize + 1];
+    for len in 1..next.len() {
+        next[len] = (next[len - 1] + counts[len - 1]) << 1;
     }
-    words
+    let word = |&len: &u8| match u32::from(len) {
+        0 => 0,
+        bits => {
+            let next = &mut next[bits as usize];
+            *next += 1;
+            ((*next - 1).reverse_bits() >> (32 - bits)) as u16
+        }
+    };
+    lens.iter().map(word).collect()
 }
 
 /// All words at once, to read with.
@@ -131,7 +145,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn read(bits: &mut BitReader<'_>, symbols_max: usize) -> Option<Self> {
-        let count = bits.take(8) as usize;
+        let count = bits.take(COUNT_BITS) as usize;
         if count > symbols_max {
             return None;
         }

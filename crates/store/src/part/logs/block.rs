@@ -9,8 +9,8 @@ use super::pieces::{Details, LogAttributes, LogBodies, LogIds};
 use super::tallies;
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::columns::{
-    AttributesWriter, LinesWriter, ROWS_MAX, StringsWriter, numbers, put_ints, put_numbers,
-    put_signed_ints,
+    AttributesWriter, KnownTemplates, LinesWriter, ROWS_MAX, StringsWriter, numbers, put_ints,
+    put_numbers, put_signed_ints,
 };
 use crate::head::clamp_time;
 use crate::intern::Seeded;
@@ -235,14 +235,15 @@ impl BlockWriter {
         (resource, scope): (u32, u32),
         record: &LogRecord<'_>,
     ) {
-        let owner = [stream, u64::from(resource), u64::from(scope)];
-        let code = self.groups.code(owner, record.severity, &record.severity_text);
-        self.codes.push(u64::from(code));
-        self.times.push(record.time_ns);
-        match &record.body {
+        self.push_body(&record.body, record.time_ns);
+        self.push_others(stream, (resource, scope), record);
+    }
+
+    fn push_body(&mut self, body: &Value<'_>, time_ns: u64) {
+        match body {
             Value::Str(text) => {
                 self.body_kinds.push(0);
-                self.bodies.push(text, record.time_ns);
+                self.bodies.push(text, time_ns);
                 self.body_bytes += text.len();
             }
             other => {
@@ -256,6 +257,38 @@ impl BlockWriter {
                 self.body_bytes += self.scratch.len();
             }
         }
+    }
+
+    /// Adds a body as another block has it taken apart. False if that does not have it so.
+    #[must_use]
+    pub(super) fn push_body_apart(
+        &mut self,
+        bodies: &LogBodies,
+        row: usize,
+        time_ns: u64,
+        known: &mut KnownTemplates,
+    ) -> bool {
+        let LogBodies::Lines { kinds, lines, .. } = bodies else { return false };
+        if kinds.get(row) != Some(&0) {
+            return false;
+        }
+        let Some(bytes) = self.bodies.push_apart(lines, row, time_ns, known) else { return false };
+        self.body_kinds.push(0);
+        self.body_bytes += bytes;
+        true
+    }
+
+    /// Adds all of a record but its body.
+    pub(super) fn push_others(
+        &mut self,
+        stream: u64,
+        (resource, scope): (u32, u32),
+        record: &LogRecord<'_>,
+    ) {
+        let owner = [stream, u64::from(resource), u64::from(scope)];
+        let code = self.groups.code(owner, record.severity, &record.severity_text);
+        self.codes.push(u64::from(code));
+        self.times.push(record.time_ns);
         self.observed.push(u64::from(record.observed_ns != 0));
         if record.observed_ns != 0 {
             self.observed_after.push(record.observed_ns.wrapping_sub(record.time_ns) as i64);
