@@ -196,7 +196,11 @@ async fn open_store(config: &Config) -> Result<Store, String> {
 /// Keeps the head small, whatever the housekeeper is busy with, who says what went wrong and
 /// gives memory back.
 fn keep_head_small(state: Arc<AppState>) -> Result<Ticker, String> {
-    Ticker::start("flusher", FLUSHER_INTERVAL, move || drop(state.store.flush_if_large()))
+    Ticker::start("flusher", FLUSHER_INTERVAL, move || {
+        if let Ok(true) = state.store.flush_if_large() {
+            memory::allocator::give_back();
+        }
+    })
 }
 
 /// Calls [`Store::maintain`] once a second, and says what comes of it.
