@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use trefoil_fleet::{Breaks, Fleet, Settings};
@@ -113,6 +113,81 @@ async fn h6_g7_without_a_receiver_the_fleet_runs_and_stops() {
     let start = Instant::now();
     fleet.stop().await;
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// What the methods that `cargo xtask codegen` made of `registry/ghostworks.toml` have recorded
+/// is what the spans of the same work say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_g5_business_metrics_agree_with_the_spans_of_the_same_work() {
+    let received = run(Breaks::default(), 60.0, |received| {
+        let done = operations(&spans(received));
+        let of = |name: &str, success| done.get(&(name.to_owned(), success)).copied();
+        of("create", true) > Some(10) && of("delete", false) > Some(2) && of("list", true) > Some(2)
+    })
+    .await;
+    let received = received.lock().unwrap();
+    let done = operations(&spans(&received));
+    let created = points(&received, "ghostworks", "artifacts_created_total");
+    let named = |labels: &BTreeMap<_, _>| labels.keys().eq(["artifact_type", "tenant_id"]);
+    assert!(created.keys().all(named), "{created:?}");
+    let total: u64 = created.values().sum();
+    assert_eq!(Some(&total), done.get(&("create".to_owned(), true)), "{created:?}");
+
+    let durations = points(&received, "ghostworks", "artifact_operation_duration_seconds");
+    let counted: BTreeMap<(String, bool), u64> = durations
+        .into_iter()
+        .map(|(labels, count)| ((labels["operation"].clone(), labels["success"] == "true"), count))
+        .collect();
+    assert_eq!(counted, done);
+}
+
+/// How many spans there are of each operation on artifacts, and whether they succeeded.
+fn operations(spans: &[(String, Span)]) -> BTreeMap<(String, bool), u64> {
+    let mut operations = BTreeMap::new();
+    for (_, span) in spans {
+        let Some(operation) = span.name.strip_prefix("artifact.") else { continue };
+        // One that the stop cut short has no result, and was not recorded either.
+        let Some(success) = labels(&span.attributes).remove("operation.success") else { continue };
+        *operations.entry((operation.to_owned(), success == "true")).or_default() += 1;
+    }
+    operations
+}
+
+/// The last counts of a metric by labels: of a counter, or of how much was observed.
+fn points(received: &Received, of: &str, metric: &str) -> BTreeMap<BTreeMap<String, String>, u64> {
+    let mut last = BTreeMap::new();
+    for metrics in &received.metrics {
+        if service(metrics.resource.as_ref().unwrap()) != of {
+            continue;
+        }
+        let all = metrics.scope_metrics.iter().flat_map(|metrics| &metrics.metrics);
+        for found in all.filter(|found| found.name == metric) {
+            match found.data.as_ref().unwrap() {
+                Data::Sum(sum) => last.extend(sum.data_points.iter().map(|point| {
+                    let Some(number_data_point::Value::AsInt(value)) = point.value else {
+                        panic!("{point:?}")
+                    };
+                    (labels(&point.attributes), u64::try_from(value).unwrap())
+                })),
+                Data::Histogram(histogram) => last
+                    .extend(histogram.data_points.iter().map(|p| (labels(&p.attributes), p.count))),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    last
+}
+
+fn labels(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let pair = |attribute: &KeyValue| {
+        let value = match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
+            Some(Value::BoolValue(flag)) => flag.to_string(),
+            Some(Value::IntValue(number)) => number.to_string(),
+            other => text(other),
+        };
+        (attribute.key.clone(), value)
+    };
+    attributes.iter().map(pair).collect()
 }
 
 fn known(declared: &BTreeMap<String, Emitted>, service: &str, key: &str) -> bool {

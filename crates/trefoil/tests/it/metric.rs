@@ -180,6 +180,132 @@ fn m2_push_and_pull_have_equal_values() {
     }
 }
 
+/// A Prometheus that scrapes the port knows the values, types, help and units that are pushed.
+#[test]
+fn g6_a_real_prometheus_scrapes_what_is_pushed() {
+    let receiver = Receiver::start(Protocol::Http);
+    let (telemetry, _dispatch) = service(&receiver).build();
+    let registry = telemetry.registry();
+    let operations: Counter<VmOperation> =
+        registry.metric("metald_vm_operations_total").description("Operations.").counter();
+    let seconds: Histogram<OfOperation> =
+        registry.metric("metald_vm_operation_duration_seconds").unit("s").histogram();
+    let level: Gauge<(), f64> = registry.metric("metald_level").gauge();
+    for i in 0..300u32 {
+        let operation = Operation::ALL[(i % 3) as usize];
+        operations.inc(VmOperation { operation, status: Status::ALL[usize::from(i % 10 == 0)] });
+        seconds.record(f64::from(i) * 0.011, OfOperation { operation });
+    }
+    level.set(-0.75, ());
+    assert!(telemetry.flush(DEADLINE).complete);
+    let pushed = own(flatten(&receiver.metrics()));
+    let target = telemetry.prometheus_address().expect("it is served");
+    let Some(prometheus) = Prometheus::start(target) else {
+        // Nothing is to be seen without it.
+        eprintln!("SKIPPED: no prometheus; on Debian: apt-get install prometheus");
+        return;
+    };
+    let answer = prometheus.ask("/api/v1/query?query=%7Bjob%3D%22metald%22%7D", |answer| {
+        answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty())
+    });
+    let scraped = answer["data"]["result"].as_array().expect("a vector").iter().map(|series| {
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let labels = series["metric"].as_object().expect("labels");
+        let mut parts = Vec::new();
+        for (name, value) in labels {
+            match (&**name, text(value)) {
+                ("__name__" | "instance" | "job", _) => {}
+                // It may write bounds in its own way.
+                ("le", bound) if bound != "+Inf" => {
+                    parts.push(format!("le={}", bound.parse::<f64>().expect("a number")));
+                }
+                (name, value) => parts.push(format!("{name}={value}")),
+            }
+        }
+        parts.sort_unstable();
+        parts.insert(0, text(&labels["__name__"]));
+        (parts.join(","), text(&series["value"][1]).parse().expect("a number"))
+    });
+    assert_eq!(own(scraped.collect()), pushed);
+
+    let metadata = prometheus.ask("/api/v1/metadata", |answer| answer["data"].is_object());
+    let of = |metric: &str| &metadata["data"][metric][0];
+    assert_eq!(of("metald_vm_operation_duration_seconds")["type"], "histogram");
+    let counter = ["metald_vm_operations", "metald_vm_operations_total"].map(of);
+    assert!(
+        counter.iter().any(|of| of["type"] == "counter" && of["help"] == "Operations."),
+        "{metadata}"
+    );
+    assert_eq!(of("metald_level")["type"], "gauge");
+}
+
+/// A Prometheus of its own that scrapes one target, killed when it is dropped.
+struct Prometheus {
+    child: std::process::Child,
+    address: SocketAddr,
+    _data: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// `None` if the machine has none.
+    fn start(target: SocketAddr) -> Option<Self> {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let config = data.path().join("prometheus.yml");
+        let text = format!(
+            "scrape_configs:\n- job_name: metald\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
+        );
+        std::fs::write(&config, text).expect("the configuration");
+        // Another process could take the port before it does: then it ends, and the test fails.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let child = std::process::Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.path().display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        match child {
+            Ok(child) => Some(Prometheus { child, address, _data: data }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => panic!("prometheus: {error}"),
+        }
+    }
+
+    /// Asks until the answer is there.
+    fn ask(&self, path: &str, is_there: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let until = std::time::Instant::now() + DEADLINE;
+        loop {
+            let answer = self.get(path);
+            if let Some(answer) = answer.as_ref().filter(|answer| is_there(answer)) {
+                return answer.clone();
+            }
+            assert!(std::time::Instant::now() < until, "{path}: {answer:?}");
+            // It scrapes when it does.
+            #[allow(clippy::disallowed_methods)]
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn get(&self, path: &str) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        // Without chunks, so that the body is as it is.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// requests = success + failure + in flight, whenever one looks.
 #[test]
 fn m5_requests_are_success_failure_and_in_flight() {
