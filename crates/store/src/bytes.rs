@@ -126,6 +126,57 @@ impl<'a> Reader<'a> {
         self.varint().map(unzigzag)
     }
 
+    /// Hands out `count` signed numbers, most of which are short.
+    #[inline]
+    pub(crate) fn each_signed(&mut self, count: usize, mut each: impl FnMut(i64)) -> Option<()> {
+        let mut r = *self;
+        for _ in 0..count {
+            each(unzigzag(r.short_varint()?));
+        }
+        *self = r;
+        Some(())
+    }
+
+    /// Fills `out` with what `each` makes of as many signed numbers.
+    #[inline]
+    pub(crate) fn each_signed_into<T>(
+        &mut self,
+        out: &mut [T],
+        mut each: impl FnMut(i64) -> T,
+    ) -> Option<()> {
+        let mut r = *self;
+        for place in out {
+            *place = each(unzigzag(r.short_varint()?));
+        }
+        *self = r;
+        Some(())
+    }
+
+    /// A varint that is mostly of one or two bytes.
+    #[inline(always)]
+    fn short_varint(&mut self) -> Option<u64> {
+        match *self.rest {
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Some(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Some(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// Skips these bytes if they come next.
+    pub(crate) fn skip(&mut self, bytes: &[u8]) -> bool {
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => self.rest = rest,
+            None => return false,
+        }
+        true
+    }
+
     pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.varint()?).ok()?;
         self.take(len)

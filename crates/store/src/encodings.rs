@@ -10,7 +10,7 @@ use crate::columns::{
     put_fixed, put_ints, put_numbers,
 };
 use crate::model::Attribute;
-use crate::part::metrics::{decode_chunk, put_floats};
+use crate::part::metrics::{ChunkReader, put_floats};
 use crate::row;
 use crate::samples::Gather;
 use crate::snapshot::Samples;
@@ -102,7 +102,7 @@ impl Column {
                 const ALL: RangeInclusive<i64> = i64::MIN..=i64::MAX;
                 let mut samples = Samples::default();
                 let mut gather = Gather::new(&mut samples);
-                decode_chunk(bytes, &ALL, &mut gather)?;
+                ChunkReader::default().read(bytes, &ALL, &mut gather)?;
                 gather.finish();
                 Column::Floats { times_ms: samples.float_times_ms, values: samples.floats }
             }

@@ -55,8 +55,8 @@ pub use matcher::{MatchOp, Matcher};
 pub use part::spans::ThinnedSpans;
 pub use settings::{KeptTraces, Retention, RetentionBytes, Settings};
 pub use snapshot::{
-    Counted, LogCounter, LogScan, Order, Samples, Series, Snapshot, SpanColumns, SpanScan,
-    TimeRange, TraceOverview,
+    Counted, LogCounter, LogScan, Order, Samples, Selection, Series, SeriesReader, Snapshot,
+    SpanColumns, SpanScan, TimeRange, TraceOverview,
 };
 pub use stats::{Copied, Deleted, Share, SignalStats, Stats, Usage, Verified};
 pub use store::{Store, restore};

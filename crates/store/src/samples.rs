@@ -141,7 +141,7 @@ impl Starts {
     }
 }
 
-fn is_ascending(times: &[i64]) -> bool {
+pub(crate) fn is_ascending(times: &[i64]) -> bool {
     // Nearly all do: without an end to look for at each step it is twice as fast.
     times.windows(2).fold(true, |ascending, pair| ascending & (pair[0] < pair[1]))
 }

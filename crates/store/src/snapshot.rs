@@ -21,9 +21,13 @@ mod blocks;
 mod counts;
 mod logs;
 mod metrics;
+mod selection;
+mod series_reader;
 mod spans;
 mod traces;
 
+pub use selection::Selection;
+pub use series_reader::SeriesReader;
 pub use traces::TraceOverview;
 
 /// A closed range of time, in Unix nanoseconds.
@@ -100,16 +104,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn one(source: u32, place: u32) -> Self {
-        Places { first: Some((source, place)), more: Vec::new() }
-    }
-
-    pub(crate) fn append(&mut self, later: &Places) {
-        let mut later = later.iter();
-        if self.first.is_none() {
-            self.first = later.next();
-        }
-        self.more.extend(later);
+    pub(crate) fn of(mut places: impl Iterator<Item = (u32, u32)>) -> Self {
+        Places { first: places.next(), more: places.collect() }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
@@ -255,6 +251,30 @@ impl Snapshot {
         tally: &Tally,
     ) -> Result<Vec<Series>> {
         metrics::series(self, matchers, range, tally)
+    }
+
+    /// The same without putting their labels together: for many of which few are needed.
+    ///
+    /// # Errors
+    /// Cancelled, over the tally's limit, or unreadable.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        tally: &Tally,
+    ) -> Result<Selection> {
+        selection::select(self, matchers, range, tally)
+    }
+
+    /// Reads samples within the range of series that this snapshot has selected.
+    #[must_use]
+    pub fn reader<'a>(
+        &'a self,
+        selection: &'a Selection,
+        range: TimeRange,
+        tally: &'a Tally,
+    ) -> SeriesReader<'a> {
+        SeriesReader::new(self, selection, range, tally)
     }
 
     /// Reads one series' samples within the range into `out`, replacing what was there.

@@ -3,10 +3,11 @@
 
 mod ahead;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use trefoil_store::model::{CounterReset, Histogram, is_stale};
-use trefoil_store::{Labels, Samples, Series, Snapshot, Tally, TimeRange};
+use trefoil_store::{Labels, Samples, Selection, SeriesReader, Snapshot, Tally, TimeRange};
 
 use super::ast::{Edge, Node, Selector};
 use super::column::{Column, Steps};
@@ -16,52 +17,62 @@ use super::notes::Notes;
 use super::rollup::extended;
 use crate::error::Result;
 
-/// What reading samples needs of a query; threads share it.
-#[derive(Clone, Copy)]
-struct Reader<'a> {
+/// The series of a selector, and what reading them needs of a query; threads share it.
+struct Selected<'a> {
     snapshot: &'a Snapshot,
+    selection: Selection,
     tally: &'a Tally,
     lookback_ms: i64,
     stats_only: bool,
-    start_ms: i64,
-    end_ms: i64,
+    times: (i64, i64),
 }
 
-impl<'a> Reader<'a> {
-    fn new(ev: &Evaluator<'a>, (start_ms, end_ms): (i64, i64)) -> Reader<'a> {
-        Reader {
+impl<'a> Selected<'a> {
+    fn new(ev: &Evaluator<'a>, selector: &Selector, times: (i64, i64)) -> Result<Selected<'a>> {
+        let range = TimeRange::from_ms(times.0, times.1);
+        let tally = ev.limits.tally;
+        Ok(Selected {
             snapshot: ev.snapshot,
-            tally: ev.limits.tally,
+            selection: ev.snapshot.select(&selector.matchers, range, tally)?,
+            tally,
             lookback_ms: ev.lookback_ms,
             stats_only: ev.stats_only,
-            start_ms,
-            end_ms,
+            times,
+        })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        let within = |(start_ms, end_ms)| {
+            let range = TimeRange::from_ms(start_ms, end_ms);
+            self.snapshot.reader(&self.selection, range, self.tally)
+        };
+        let (start_ms, _) = self.times;
+        Reader {
+            within: within(self.times),
+            before: within((start_ms - self.lookback_ms, start_ms - 1)),
+            stats_only: self.stats_only,
         }
     }
+}
 
-    fn series(&self, selector: &Selector) -> Result<Vec<Series>> {
-        let range = TimeRange::from_ms(self.start_ms, self.end_ms);
-        Ok(self.snapshot.series(&selector.matchers, range, self.tally)?)
-    }
+/// Reads one series after the other.
+struct Reader<'a> {
+    within: SeriesReader<'a>,
+    /// Of the time shortly before: whether the first histogram of a window follows a reset
+    /// depends on it.
+    before: SeriesReader<'a>,
+    stats_only: bool,
+}
 
-    fn read(&self, series: &Series, samples: &mut Samples) -> Result<()> {
-        let range = TimeRange::from_ms(self.start_ms, self.end_ms);
-        self.snapshot.samples(series, range, samples, self.tally)?;
+impl Reader<'_> {
+    fn read(&mut self, series: usize, samples: &mut Samples) -> Result<()> {
+        self.within.samples(series, samples)?;
         if !samples.histograms.is_empty() {
-            let before = self.just_before(series)?;
+            let mut before = Samples::default();
+            self.before.samples(series, &mut before)?;
             tell_resets(samples, before, self.stats_only);
         }
         Ok(())
-    }
-
-    /// The samples shortly before: whether the first histogram of a window follows a
-    /// reset depends on them.
-    fn just_before(&self, series: &Series) -> Result<Samples> {
-        let (start, end) = (self.start_ms - self.lookback_ms, self.start_ms - 1);
-        let mut before = Samples::default();
-        let range = TimeRange::from_ms(start, end);
-        self.snapshot.samples(series, range, &mut before, self.tally)?;
-        Ok(before)
     }
 }
 
@@ -74,12 +85,13 @@ pub(crate) fn fetch(
     end_ms: i64,
     each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Samples) -> Result<()>,
 ) -> Result<()> {
-    let reader = Reader::new(ev, (start_ms, end_ms));
+    let selected = Selected::new(ev, selector, (start_ms, end_ms))?;
+    let mut reader = selected.reader();
     let mut samples = Samples::default();
-    for series in &reader.series(selector)? {
+    for series in 0..selected.selection.len() {
         reader.read(series, &mut samples)?;
         if !samples.floats.is_empty() || !samples.histograms.is_empty() {
-            each(ev, &series.labels, &mut samples)?;
+            each(ev, &reader.within.labels(series), &mut samples)?;
         }
     }
     Ok(())
@@ -104,42 +116,53 @@ pub(crate) fn columns(
     worker: &(dyn Fn() -> ColumnOf + Sync),
     each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Column) -> Result<()>,
 ) -> Result<()> {
-    let reader = Reader::new(ev, times);
-    let series = reader.series(selector)?;
+    let selected = Selected::new(ev, selector, times)?;
+    let all = selected.selection.len();
     let size = (BLOCK_SAMPLES / steps.max(1)).clamp(16, 4096);
-    let parts: Vec<&[Series]> = series.chunks(size).collect();
-    let threads = ev.limits.threads.clamp(1, parts.len().max(1));
+    let count = all.div_ceil(size);
+    let threads = ev.limits.threads.clamp(1, count.max(1));
     let ahead = if threads > 1 { BLOCKS_AHEAD } else { 1 };
-    let blocks = (0..threads * ahead).map(|_| Block::new(worker())).collect();
-    let make = |at: usize, block: &mut Block| block.run(&reader, parts[at]);
-    ahead::in_order(parts.len(), threads - 1, blocks, &make, &mut |at, block| {
+    let blocks = (0..threads * ahead).map(|_| Block::new(worker(), selected.reader())).collect();
+    let make = |at: usize, block: &mut Block<'_>| block.run(at * size..all.min((at + 1) * size));
+    ahead::in_order(count, threads - 1, blocks, &make, &mut |_, block| {
         ev.notes.append(&mut block.notes);
-        for (one, column) in parts[at].iter().zip(&mut block.columns) {
-            each(ev, &one.labels, column)?;
+        for (labels, column) in block.labels.iter().zip(&mut block.columns) {
+            each(ev, labels, column)?;
         }
         Ok(())
     })
 }
 
 /// What a thread makes at a time.
-struct Block {
+struct Block<'a> {
     worker: ColumnOf,
+    reader: Reader<'a>,
     samples: Samples,
+    labels: Vec<Labels>,
     columns: Vec<Column>,
     notes: Notes,
 }
 
-impl Block {
-    fn new(worker: ColumnOf) -> Block {
-        let (samples, notes) = (Samples::default(), Notes::default());
-        Block { worker, samples, columns: Vec::new(), notes }
+impl<'a> Block<'a> {
+    fn new(worker: ColumnOf, reader: Reader<'a>) -> Block<'a> {
+        Block {
+            worker,
+            reader,
+            samples: Samples::default(),
+            labels: Vec::new(),
+            columns: Vec::new(),
+            notes: Notes::default(),
+        }
     }
 
-    fn run(&mut self, reader: &Reader<'_>, series: &[Series]) -> Result<()> {
+    fn run(&mut self, series: Range<usize>) -> Result<()> {
+        self.labels.clear();
         self.columns.resize_with(series.len().max(self.columns.len()), Column::default);
-        for (one, column) in series.iter().zip(&mut self.columns) {
-            reader.read(one, &mut self.samples)?;
-            (self.worker)(&mut self.notes, &one.labels, &mut self.samples, column);
+        for (one, column) in series.zip(&mut self.columns) {
+            self.reader.read(one, &mut self.samples)?;
+            let labels = self.reader.within.labels(one);
+            (self.worker)(&mut self.notes, &labels, &mut self.samples, column);
+            self.labels.push(labels);
         }
         Ok(())
     }

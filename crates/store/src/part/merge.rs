@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::logs::{LogBodies, LogRows, LogsPart, LogsWriter};
 use super::metrics::{
-    MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, decode_chunk, series_order,
+    ChunkReader, MetricsPart, MetricsWriter, PartExemplar, SeriesBlock, series_order,
 };
 use super::spans::{
     SpanRows, SpansPart, SpansWriter, ThinnedSpans, TraceNumbers, WholeSpans, service_of,
@@ -266,6 +266,7 @@ struct SeriesInput<'a> {
     labels: Labels,
     /// The data block last read.
     data: Option<(u32, Arc<Vec<u8>>)>,
+    chunks: ChunkReader,
 }
 
 impl SeriesInput<'_> {
@@ -298,7 +299,7 @@ impl SeriesInput<'_> {
                 self.data = Some((chunk.block, data));
             }
             let bytes = self.data.as_ref().and_then(|(_, d)| d.get(chunk.offset as usize..));
-            if bytes.and_then(|b| decode_chunk(b, &range.to_ms(), out)).is_none() {
+            if bytes.and_then(|b| self.chunks.read(b, &range.to_ms(), out)).is_none() {
                 return Ok(false);
             }
         }
@@ -317,8 +318,9 @@ fn merge_metrics(
     let mut inputs = Vec::with_capacity(parts.len());
     for part in parts {
         let labels = Labels::empty();
+        let chunks = ChunkReader::default();
         let mut input =
-            SeriesInput { part, next_block: 0, block: None, row: 0, labels, data: None };
+            SeriesInput { part, next_block: 0, block: None, row: 0, labels, data: None, chunks };
         if !input.settle()? {
             return Ok(false);
         }

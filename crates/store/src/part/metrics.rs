@@ -20,8 +20,8 @@ use crate::vfs::Vfs;
 mod chunk;
 mod series;
 
-pub(crate) use chunk::{decode_chunk, put_floats};
-pub(crate) use series::{SeriesBlock, SeriesBlockWriter};
+pub(crate) use chunk::{ChunkReader, put_floats};
+pub(crate) use series::{SeriesBlock, SeriesBlockWriter, UNKNOWN};
 
 /// Raw bytes of chunks after which a data block is closed.
 const DATA_BLOCK_BYTES: usize = 128 << 10;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::logs::{LogsPart, LogsWriter};
-use super::metrics::{MetricsPart, MetricsWriter, SeriesBlock, decode_chunk};
+use super::metrics::{ChunkReader, MetricsPart, MetricsWriter, SeriesBlock};
 use super::spans::{SpansPart, SpansWriter, ThinnedSpans, TraceNumbers, WholeSpans, service_of};
 use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo, PartSet};
 use crate::error::Result;
@@ -249,6 +249,7 @@ fn gather(
     samples: &mut Samples,
 ) -> Result<u64> {
     let mut gather = Gather::new(samples);
+    let mut chunks = ChunkReader::default();
     let mut lost = 0;
     for chunk in block.chunks_of(row) {
         if data.as_ref().is_none_or(|(at, _)| *at != chunk.block) {
@@ -256,7 +257,7 @@ fn gather(
         }
         let bytes = data.as_ref().and_then(|(_, d)| d.get(chunk.offset as usize..));
         let all = TimeRange::ALL.to_ms();
-        let decoded = bytes.and_then(|bytes| decode_chunk(bytes, &all, &mut gather));
+        let decoded = bytes.and_then(|bytes| chunks.read(bytes, &all, &mut gather));
         lost += u64::from(decoded.is_none());
     }
     gather.finish();

@@ -5,102 +5,59 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::selection::{Place, Selection, select};
 use super::{Places, Samples, Series, Snapshot, TimeRange};
 use crate::error::Result;
 use crate::labels::{Labels, LabelsWriter};
 use crate::matcher::Matcher;
-use crate::model::Exemplar;
+use crate::model::{Exemplar, Resource, Scope};
 use crate::part::Signal;
-use crate::part::metrics::{MetricsPart, SERIES_PER_BLOCK, decode_chunk};
+use crate::part::metrics::{ChunkReader, MetricsPart, SERIES_PER_BLOCK};
 use crate::samples::Gather;
 use crate::tally::Tally;
 
+/// All that was selected, with labels; the newest owner counts.
 pub(super) fn series(
     snapshot: &Snapshot,
     matchers: &[Matcher],
     range: TimeRange,
     tally: &Tally,
 ) -> Result<Vec<Series>> {
-    let range = range.after(snapshot.cutoffs_ns[Signal::Metrics as usize]);
-    let mut found: Vec<Series> = Vec::new();
-    for (source, part) in snapshot.parts.metrics.iter().enumerate() {
-        if range.overlaps((part.file.info.min_ns, part.file.info.max_ns)) {
-            series_of_part(snapshot, source as u32, matchers, range, tally, &mut found)?;
-        }
-    }
-    for (at, view) in snapshot.heads.iter().enumerate() {
-        let source = (snapshot.parts.metrics.len() + at) as u32;
-        let tables = view.head.read();
-        let matching = tables.metrics.matching(matchers);
-        tally.add(0, matching.len() as u64 * 64)?;
-        for place in matching {
-            let series = &tables.metrics.series[place as usize];
-            if series.has_samples(view.visible, range) {
-                found.push(Series {
-                    labels: series.labels.clone(),
-                    resource: Arc::clone(&tables.resources.values[series.resource as usize]),
-                    scope: Arc::clone(&tables.scopes.values[series.scope as usize]),
-                    places: Places::one(source, place),
-                });
-            }
-        }
-    }
-    Ok(unite(found))
-}
-
-fn series_of_part(
-    snapshot: &Snapshot,
-    source: u32,
-    matchers: &[Matcher],
-    range: TimeRange,
-    tally: &Tally,
-    found: &mut Vec<Series>,
-) -> Result<()> {
-    let part = &snapshot.parts.metrics[source as usize];
-    let ms = range.to_ms();
-    let overlaps = |min: i64, max: i64| *ms.start() <= max && min <= *ms.end();
+    let selection = select(snapshot, matchers, range, tally)?;
     let mut writer = LabelsWriter::default();
-    for (at, info) in part.series_blocks.iter().enumerate() {
-        if !overlaps(info.min_ms, info.max_ms) || !info.may_match(matchers) {
-            tally.blocks_skipped.fetch_add(1, Relaxed);
-            continue;
-        }
-        let Some(block) = snapshot.series_block(part, at, tally)? else { continue };
-        for row in block.matching(matchers) {
-            let mut chunks = block.chunks_of(row as usize).iter();
-            if !chunks.any(|chunk| overlaps(chunk.min_ms, chunk.max_ms)) {
-                continue;
-            }
-            let (resource, scope) = block.owner(row as usize);
-            let (Some(resource), Some(scope)) =
-                (part.owners.resource(resource), part.owners.scope(scope))
-            else {
-                return Err(part.file.corrupt("a series names an owner that is not there"));
-            };
-            found.push(Series {
-                labels: block.labels_by(&mut writer, row as usize),
-                resource: Arc::clone(resource),
-                scope: Arc::clone(scope),
-                places: Places::one(source, (at * SERIES_PER_BLOCK) as u32 + row),
-            });
-        }
+    let mut found = Vec::with_capacity(selection.len());
+    for at in 0..selection.len() {
+        let places = selection.places(at);
+        let Some(&newest) = places.last() else { continue };
+        let (resource, scope) = owner(snapshot, &selection, newest)?;
+        let labels = selection.labels(&mut writer, at);
+        let place = |place: &Place| (place.source, selection.number(*place));
+        let places = Places::of(places.iter().map(place));
+        found.push(Series { labels, resource, scope, places });
     }
-    Ok(())
+    Ok(found)
 }
 
-/// Sorts by labels and makes one of equal ones; the newest owner counts.
-fn unite(mut found: Vec<Series>) -> Vec<Series> {
-    found.sort_by(|a, b| a.labels.cmp(&b.labels));
-    found.dedup_by(|later, kept| {
-        if later.labels != kept.labels {
-            return false;
-        }
-        kept.places.append(&later.places);
-        kept.resource = Arc::clone(&later.resource);
-        kept.scope = Arc::clone(&later.scope);
-        true
-    });
-    found
+type Owner = (Arc<Resource<'static>>, Arc<Scope<'static>>);
+
+/// Who sent the series at a place.
+fn owner(snapshot: &Snapshot, selection: &Selection, place: Place) -> Result<Owner> {
+    let parts = &snapshot.parts.metrics;
+    if let Some(part) = parts.get(place.source as usize) {
+        let owner = selection.row(place).map(|(block, row)| block.owner(row));
+        let owner = owner.and_then(|(resource, scope)| {
+            Some((part.owners.resource(resource)?, part.owners.scope(scope)?))
+        });
+        return match owner {
+            Some((resource, scope)) => Ok((Arc::clone(resource), Arc::clone(scope))),
+            None => Err(part.file.corrupt("a series names an owner that is not there")),
+        };
+    }
+    let tables = snapshot.heads[place.source as usize - parts.len()].head.read();
+    let series = &tables.metrics.series[selection.number(place) as usize];
+    let resource = &tables.resources.values[series.resource as usize];
+    let scope = &tables.scopes.values[series.scope as usize];
+    Ok((Arc::clone(resource), Arc::clone(scope)))
 }
 
 pub(super) fn samples(
@@ -140,13 +97,14 @@ fn samples_of_part(
     let (block, row) = (place as usize / SERIES_PER_BLOCK, place as usize % SERIES_PER_BLOCK);
     let Some(block) = snapshot.series_block(part, block, tally)? else { return Ok(()) };
     let ms = range.to_ms();
+    let mut chunks = ChunkReader::default();
     for chunk in block.chunks_of(row) {
         if chunk.max_ms < *ms.start() || *ms.end() < chunk.min_ms {
             continue;
         }
         let Some(data) = snapshot.data_block(part, chunk.block, tally)? else { continue };
         let bytes = data.get(chunk.offset as usize..);
-        match bytes.and_then(|bytes| decode_chunk(bytes, &ms, out)) {
+        match bytes.and_then(|bytes| chunks.read(bytes, &ms, out)) {
             Some(count) => tally.add(count as u64, count as u64 * 16)?,
             None => return Err(part.file.corrupt("a chunk of samples is malformed")),
         }

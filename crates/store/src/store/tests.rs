@@ -30,6 +30,7 @@ mod lifecycle;
 mod references;
 mod retention;
 mod segments;
+mod selection;
 mod simulation;
 
 fn settings() -> Settings {

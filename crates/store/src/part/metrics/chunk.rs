@@ -5,12 +5,13 @@
 //! out on a list; or eight planes of bytes, which zstd takes from there. Decoding gives
 //! every bit back: the writer checks each value before it chooses the decimal form.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::bytes::{Reader, put_signed, put_varint};
 use crate::model::Histogram;
 use crate::row;
-use crate::samples::{Gather, Starts};
+use crate::samples::{Gather, Starts, is_ascending};
 
 const KIND_FLOATS: u8 = 0;
 const KIND_HISTOGRAMS: u8 = 1;
@@ -75,29 +76,59 @@ fn put_times(out: &mut Vec<u8>, times: &[i64]) {
     }
 }
 
-/// Reads times onto the end of `out`; whether they are known to ascend.
-fn times(r: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Option<bool> {
-    let first = r.signed()?;
-    let mut step = r.signed()?;
-    if r.u8()? == 0 {
-        out.extend((0..count as i64).map(|i| first.wrapping_add(step.wrapping_mul(i))));
-        return Some(
-            step > 0
-                && step.checked_mul(count as i64).and_then(|all| all.checked_add(first)).is_some(),
-        );
-    }
-    out.reserve(count);
-    let mut time = first;
-    for i in 0..count {
-        if i > 0 {
-            if i > 1 {
-                step = step.wrapping_add(r.signed()?);
-            }
-            time = time.wrapping_add(step);
+/// The irregular times that were read last, written and read: series that are scraped
+/// together lie beside each other and have the same.
+#[derive(Debug, Default)]
+struct LastTimes {
+    written: Vec<u8>,
+    times_ms: Vec<i64>,
+    ascending: bool,
+}
+
+impl LastTimes {
+    /// Reads times onto the end of `out`; whether they are known to ascend.
+    fn read(&mut self, r: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Option<bool> {
+        // How bytes are read depends on them and the count alone.
+        if count == self.times_ms.len() && !self.written.is_empty() && r.skip(&self.written) {
+            out.extend_from_slice(&self.times_ms);
+            return Some(self.ascending);
         }
+        let from = out.len();
+        let mut rest = *r;
+        let (first, step) = (r.signed()?, r.signed()?);
+        if r.u8()? == 0 {
+            out.extend((0..count as i64).map(|i| first.wrapping_add(step.wrapping_mul(i))));
+            let end = step.checked_mul(count as i64).and_then(|all| all.checked_add(first));
+            return Some(step > 0 && end.is_some());
+        }
+        irregular_times(r, count, (first, step), out)?;
+        self.written.clear();
+        self.written.extend_from_slice(rest.take(rest.remaining() - r.remaining())?);
+        self.times_ms.clear();
+        self.times_ms.extend_from_slice(&out[from..]);
+        self.ascending = is_ascending(&self.times_ms);
+        Some(self.ascending)
+    }
+}
+
+fn irregular_times(
+    r: &mut Reader<'_>,
+    count: usize,
+    (first, mut step): (i64, i64),
+    out: &mut Vec<i64>,
+) -> Option<()> {
+    out.reserve(count);
+    out.extend((count > 0).then_some(first));
+    let mut time = first;
+    if count > 1 {
+        time = time.wrapping_add(step);
         out.push(time);
     }
-    Some(false)
+    r.each_signed(count.saturating_sub(2), |change| {
+        step = step.wrapping_add(change);
+        time = time.wrapping_add(step);
+        out.push(time);
+    })
 }
 
 fn put_starts(out: &mut Vec<u8>, starts: &[i64]) {
@@ -255,12 +286,19 @@ fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
         at = at.checked_add(usize::try_from(r.varint()?).ok()?)?;
         exceptions.push((at, r.f64()?));
     }
-    let (mut last, mut step) = (0i64, 0i64);
-    for value in &mut *out {
-        let read = r.signed()?;
-        step = if form == VALUES_DECIMAL_STEPS { step.wrapping_add(read) } else { read };
-        last = last.wrapping_add(step);
-        *value = last as f64;
+    let mut last = 0i64;
+    if form == VALUES_DECIMAL_STEPS {
+        let mut step = 0i64;
+        r.each_signed_into(out, |change| {
+            step = step.wrapping_add(change);
+            last = last.wrapping_add(step);
+            last as f64
+        })?;
+    } else {
+        r.each_signed_into(out, |step| {
+            last = last.wrapping_add(step);
+            last as f64
+        })?;
     }
     if exponent > 0 {
         out.iter_mut().for_each(|value| *value /= power);
@@ -271,39 +309,48 @@ fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
     Some(())
 }
 
-/// Adds the samples of a chunk that lie within the range; returns how many the chunk
-/// has, or `None` if it is malformed.
-pub(crate) fn decode_chunk(
-    bytes: &[u8],
-    range_ms: &std::ops::RangeInclusive<i64>,
-    out: &mut Gather<'_>,
-) -> Option<usize> {
-    let mut r = Reader::new(bytes);
-    let kind = r.u8()?;
-    let count = usize::try_from(r.varint()?).ok().filter(|&c| c <= super::CHUNK_SAMPLES)?;
-    match kind {
-        KIND_FLOATS => {
-            let (times_ms, floats) = out.float_columns();
-            let at = floats.len();
-            let ascending = times(&mut r, count, times_ms)?;
-            let starts = starts(&mut r, count)?;
-            values(&mut r, count, floats)?;
-            out.take_floats(at, ascending, &starts, range_ms);
-        }
-        KIND_HISTOGRAMS => {
-            let mut times_ms = Vec::new();
-            times(&mut r, count, &mut times_ms)?;
-            let starts = starts(&mut r, count)?;
-            for (i, &time) in times_ms.iter().enumerate() {
-                let histogram = row::histogram(&mut r)?;
-                if range_ms.contains(&time) {
-                    out.histogram(time, starts.get(i), &Arc::new(histogram));
+/// Reads chunks, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkReader {
+    times: LastTimes,
+}
+
+impl ChunkReader {
+    /// Adds the samples of a chunk that lie within the range; returns how many the chunk
+    /// has, or `None` if it is malformed.
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        range_ms: &RangeInclusive<i64>,
+        out: &mut Gather<'_>,
+    ) -> Option<usize> {
+        let mut r = Reader::new(bytes);
+        let kind = r.u8()?;
+        let count = usize::try_from(r.varint()?).ok().filter(|&c| c <= super::CHUNK_SAMPLES)?;
+        match kind {
+            KIND_FLOATS => {
+                let (times_ms, floats) = out.float_columns();
+                let at = floats.len();
+                let ascending = self.times.read(&mut r, count, times_ms)?;
+                let starts = starts(&mut r, count)?;
+                values(&mut r, count, floats)?;
+                out.take_floats(at, ascending, &starts, range_ms);
+            }
+            KIND_HISTOGRAMS => {
+                let mut times_ms = Vec::new();
+                self.times.read(&mut r, count, &mut times_ms)?;
+                let starts = starts(&mut r, count)?;
+                for (i, &time) in times_ms.iter().enumerate() {
+                    let histogram = row::histogram(&mut r)?;
+                    if range_ms.contains(&time) {
+                        out.histogram(time, starts.get(i), &Arc::new(histogram));
+                    }
                 }
             }
+            _ => return None,
         }
-        _ => return None,
+        Some(count)
     }
-    Some(count)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A block of series: labels by way of a dictionary, owners, and where the chunks are.
 
+use std::cmp::Ordering;
+
 use super::ChunkRef;
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::columns::{ints, put_ints, put_signed_ints, signed_ints};
@@ -100,6 +102,9 @@ impl SeriesBlockWriter {
     }
 }
 
+/// No symbol: see [`SeriesBlock::compare`].
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// A decoded block of series.
 #[derive(Debug)]
 pub(crate) struct SeriesBlock {
@@ -175,6 +180,22 @@ impl SeriesBlock {
         self.labels_by(&mut LabelsWriter::default(), series)
     }
 
+    /// Those of the labels whose names are wanted.
+    pub(crate) fn labels_named(
+        &self,
+        writer: &mut LabelsWriter,
+        series: usize,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Labels {
+        for &(name, value) in self.pairs_of(series) {
+            let name = self.symbol_bytes(name);
+            if wanted(name) {
+                writer.push(name, self.symbol_bytes(value));
+            }
+        }
+        writer.finish()
+    }
+
     /// The same for many, by way of one buffer.
     pub(crate) fn labels_by(&self, writer: &mut LabelsWriter, series: usize) -> Labels {
         for &(name, value) in self.pairs_of(series) {
@@ -201,7 +222,8 @@ impl SeriesBlock {
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
         let mut found: Vec<u32> = (0..self.len() as u32).collect();
         for matcher in matchers {
-            let name = (0..self.symbols.len() as u32).find(|&s| self.symbol(s) == matcher.name);
+            let wanted = matcher.name.as_bytes();
+            let name = (0..self.symbols.len() as u32).find(|&s| self.symbol_bytes(s) == wanted);
             let absent = matcher.matches("");
             let Some(name) = name else {
                 if absent {
@@ -219,6 +241,56 @@ impl SeriesBlock {
             });
         }
         found
+    }
+
+    /// Whether the name of the metric comes first in the labels of these series: their order
+    /// in the part is that of [`Labels`] then.
+    pub(crate) fn begin_with_name(&self, series: &[u32]) -> bool {
+        let first = |&series: &u32| self.pairs_of(series as usize).first();
+        let Some(name) = series.first().and_then(first) else { return series.is_empty() };
+        self.symbol_bytes(name.0) == b"__name__"
+            && series.iter().all(|series| first(series).is_some_and(|pair| pair.0 == name.0))
+    }
+
+    /// Compares the labels of a series with those of one of another block, as [`Labels`] are
+    /// compared. `same` has a place for each symbol of the other block, [`UNKNOWN`] to begin
+    /// with: it learns which symbol of this block is the same text.
+    pub(crate) fn compare(
+        &self,
+        series: usize,
+        (other, other_series): (&SeriesBlock, usize),
+        same: &mut [u32],
+    ) -> Ordering {
+        let (ours, theirs) = (self.pairs_of(series), other.pairs_of(other_series));
+        let mut compare = |our: u32, their: u32| {
+            if same[their as usize] == our {
+                return Ordering::Equal;
+            }
+            let order = self.symbol_bytes(our).cmp(other.symbol_bytes(their));
+            if order == Ordering::Equal {
+                same[their as usize] = our;
+            }
+            order
+        };
+        for (our, their) in ours.iter().zip(theirs) {
+            let order = compare(our.0, their.0).then_with(|| compare(our.1, their.1));
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        ours.len().cmp(&theirs.len())
+    }
+
+    /// Compares the labels of a series with a set of labels.
+    pub(crate) fn compare_labels(&self, series: usize, labels: &Labels) -> Ordering {
+        let text = |symbol| self.symbol_bytes(symbol);
+        let ours = self.pairs_of(series).iter().map(|&(name, value)| (text(name), text(value)));
+        ours.cmp(labels.iter_bytes())
+    }
+
+    /// Number of distinct names and values.
+    pub(crate) fn symbol_count(&self) -> usize {
+        self.symbols.len()
     }
 
     /// Memory taken, in bytes.

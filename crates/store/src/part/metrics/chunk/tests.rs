@@ -8,7 +8,8 @@ fn round_trip(times: &[i64], starts: &[i64], values: &[f64]) -> (u8, usize) {
     let len = bytes.len();
     let mut samples = Samples::default();
     let mut gather = Gather::new(&mut samples);
-    assert_eq!(decode_chunk(&bytes, &(i64::MIN..=i64::MAX), &mut gather), Some(values.len()));
+    let read = ChunkReader::default().read(&bytes, &(i64::MIN..=i64::MAX), &mut gather);
+    assert_eq!(read, Some(values.len()));
     gather.finish();
     assert_eq!(samples.float_times_ms, times);
     let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -93,14 +94,45 @@ fn a_regular_counter_takes_about_a_byte_before_compression() {
 fn damaged_chunks_do_not_panic() {
     let mut bytes = Vec::new();
     put_floats(&mut bytes, &[1, 2, 9], &[1, 1, 2], &[1.0, 2.5, f64::NAN]);
+    let mut chunks = ChunkReader::default();
     for at in 0..bytes.len() {
         for bit in 0..8 {
             let mut bad = bytes.clone();
             bad[at] ^= 1 << bit;
             let mut samples = Samples::default();
             let mut gather = Gather::new(&mut samples);
-            let _ = decode_chunk(&bad, &(i64::MIN..=i64::MAX), &mut gather);
-            let _ = decode_chunk(&bad[..at], &(i64::MIN..=i64::MAX), &mut gather);
+            let _ = chunks.read(&bad, &(i64::MIN..=i64::MAX), &mut gather);
+            let _ = chunks.read(&bad[..at], &(i64::MIN..=i64::MAX), &mut gather);
+        }
+    }
+}
+
+/// A reader that remembers the last times reads every chunk as one that knows nothing.
+#[test]
+fn chunks_are_read_the_same_one_after_the_other() {
+    let lists: [&[i64]; 7] = [
+        &[10, 25, 41, 55],
+        &[10, 25, 41, 55],
+        &[10, 25, 40, 55],
+        &[10, 25, 41],
+        &[10, 25, 41, 55, 70],
+        &[10],
+        &[10, 25, 41, 56],
+    ];
+    let mut chunks = ChunkReader::default();
+    for first in lists {
+        for times in [first, lists[0], first, &[], first] {
+            let values: Vec<f64> = times.iter().map(|&time| time as f64 * 1.5).collect();
+            let mut bytes = Vec::new();
+            put_floats(&mut bytes, times, &[], &values);
+            let mut samples = Samples::default();
+            let mut gather = Gather::new(&mut samples);
+            let read = chunks.read(&bytes, &(0..=60), &mut gather);
+            gather.finish();
+            assert_eq!(read, Some(times.len()));
+            let within = times.iter().filter(|&&time| time <= 60).count();
+            assert_eq!(samples.float_times_ms, &times[..within]);
+            assert_eq!(samples.floats, &values[..within]);
         }
     }
 }
