@@ -35,6 +35,11 @@ impl MeanState {
             kahan_add(value / self.count, weight * self.value, weight * self.lost);
     }
 
+    /// Whether a value was added.
+    pub(crate) fn has_any(&self) -> bool {
+        self.count > 0.0
+    }
+
     /// The mean.
     pub(crate) fn value(&self) -> f64 {
         if self.incremental {

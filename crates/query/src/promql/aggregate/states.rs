@@ -61,7 +61,7 @@ pub(super) fn reduce(
 
 /// One group over all steps.
 enum GroupState {
-    Sum(Vec<(f64, f64)>, Extra),
+    Sum(Sums, Extra),
     Mean(Vec<MeanState>, Extra),
     /// `count`, `min`, `max`, `group`: one number, 0 or absent to begin with.
     Number(Vec<f64>),
@@ -70,10 +70,16 @@ enum GroupState {
     Values(Vec<Vec<f64>>),
 }
 
+/// Compensated sums, one for each step.
+struct Sums {
+    /// The mark of absence until a float is added.
+    sums: Vec<f64>,
+    lost: Vec<f64>,
+}
+
 /// What a sum or mean needs besides floats.
 struct Extra {
-    /// Whether a float was added at a step.
-    floats: Vec<bool>,
+    steps: usize,
     /// Empty if there are no histograms.
     histograms: Vec<HistogramState>,
 }
@@ -90,9 +96,9 @@ enum HistogramState {
 
 impl GroupState {
     fn new(op: AggregateOp, count: usize) -> GroupState {
-        let extra = || Extra { floats: vec![false; count], histograms: Vec::new() };
+        let extra = || Extra { steps: count, histograms: Vec::new() };
         match op {
-            AggregateOp::Sum => GroupState::Sum(vec![(0.0, 0.0); count], extra()),
+            AggregateOp::Sum => GroupState::Sum(Sums::new(count), extra()),
             AggregateOp::Avg => GroupState::Mean(vec![MeanState::default(); count], extra()),
             AggregateOp::Stddev | AggregateOp::Stdvar => {
                 GroupState::Spread(vec![(0.0, 0.0, 0.0); count])
@@ -106,22 +112,13 @@ impl GroupState {
         let present = |value: &&f64| is_present(**value);
         match self {
             GroupState::Sum(sums, extra) => {
-                let slots = sums.iter_mut().zip(&mut extra.floats);
-                for (((sum, lost), any), value) in slots.zip(&column.floats) {
-                    if is_present(*value) {
-                        // The first value is taken as it is, so that an infinity stays one.
-                        (*sum, *lost) =
-                            if *any { kahan_add(*value, *sum, *lost) } else { (*value, 0.0) };
-                        *any = true;
-                    }
-                }
+                sums.add(&column.floats);
                 extra.add(notes, op, at, column);
             }
             GroupState::Mean(means, extra) => {
                 for (i, value) in column.floats.iter().enumerate().filter(|(_, v)| is_present(**v))
                 {
                     means[i].add(*value);
-                    extra.floats[i] = true;
                 }
                 extra.add(notes, op, at, column);
             }
@@ -150,14 +147,10 @@ impl GroupState {
 
     fn finish(self, notes: &mut Notes, op: AggregateOp, at: usize, quantiles: &[f64]) -> Column {
         match self {
-            GroupState::Sum(sums, extra) => {
-                let value = |i: usize| {
-                    let (sum, lost): (f64, f64) = sums[i];
-                    if sum.is_infinite() { sum } else { sum + lost }
-                };
-                extra.finish(notes, at, value)
+            GroupState::Sum(sums, extra) => extra.finish(notes, at, |i| sums.value(i)),
+            GroupState::Mean(means, extra) => {
+                extra.finish(notes, at, |i| means[i].has_any().then(|| means[i].value()))
             }
-            GroupState::Mean(means, extra) => extra.finish(notes, at, |i| means[i].value()),
             GroupState::Number(floats) => Column { floats, histograms: Vec::new() },
             GroupState::Spread(spreads) => {
                 let mut column = Column::absent(spreads.len());
@@ -225,28 +218,74 @@ fn add_spread((count, mean, squares): &mut (f64, f64, f64), value: f64) {
     *squares += delta * (value - *mean);
 }
 
+impl Sums {
+    fn new(count: usize) -> Sums {
+        Sums { sums: Column::absent(count).floats, lost: vec![0.0; count] }
+    }
+
+    fn add(&mut self, floats: &[f64]) {
+        let sums = self.sums.chunks_mut(STEPS_AT_A_TIME).zip(self.lost.chunks_mut(STEPS_AT_A_TIME));
+        for ((sums, lost), floats) in sums.zip(floats.chunks(STEPS_AT_A_TIME)) {
+            match all_present(sums) && all_present(floats) {
+                true => add_to_each(sums, lost, floats),
+                false => add_to_some(sums, lost, floats),
+            }
+        }
+    }
+
+    fn value(&self, step: usize) -> Option<f64> {
+        let (sum, lost) = (self.sums[step], self.lost[step]);
+        is_present(sum).then_some(if sum.is_infinite() { sum } else { sum + lost })
+    }
+}
+
+/// Steps that are looked at together: most series have a value at all of them.
+const STEPS_AT_A_TIME: usize = 64;
+
+fn all_present(floats: &[f64]) -> bool {
+    // Without an end to look for, several are compared at a time.
+    floats.iter().fold(true, |all, value| all & is_present(*value))
+}
+
+/// Without a branch, so that several are added at a time.
+fn add_to_each(sums: &mut [f64], lost: &mut [f64], floats: &[f64]) {
+    for ((sum, lost), value) in sums.iter_mut().zip(lost).zip(floats) {
+        (*sum, *lost) = kahan_add(*value, *sum, *lost);
+    }
+}
+
+fn add_to_some(sums: &mut [f64], lost: &mut [f64], floats: &[f64]) {
+    for ((sum, lost), value) in sums.iter_mut().zip(lost).zip(floats) {
+        if is_present(*value) {
+            // The first value is taken as it is, so that an infinity stays one.
+            let is_first = !is_present(*sum);
+            (*sum, *lost) = if is_first { (*value, 0.0) } else { kahan_add(*value, *sum, *lost) };
+        }
+    }
+}
+
 impl Extra {
     fn add(&mut self, notes: &mut Notes, op: AggregateOp, at: usize, column: &Column) {
         for (i, histogram) in column.histograms.iter().enumerate() {
             let Some(histogram) = histogram else { continue };
             if self.histograms.is_empty() {
-                self.histograms.resize(self.floats.len(), HistogramState::None);
+                self.histograms.resize(self.steps, HistogramState::None);
             }
             self.histograms[i].add(notes, op, at, histogram);
         }
     }
 
-    fn finish(self, notes: &mut Notes, at: usize, float: impl Fn(usize) -> f64) -> Column {
-        let mut column = Column::absent(self.floats.len());
-        for (i, has_float) in self.floats.iter().enumerate() {
+    fn finish(self, notes: &mut Notes, at: usize, float: impl Fn(usize) -> Option<f64>) -> Column {
+        let mut column = Column::absent(self.steps);
+        for i in 0..self.steps {
             let histogram = self.histograms.get(i).cloned().unwrap_or_default();
-            match (has_float, histogram) {
-                (true, HistogramState::None) => column.floats[i] = float(i),
-                (false, HistogramState::None | HistogramState::Mixed) => {}
-                (true, _) => {
+            match (float(i), histogram) {
+                (Some(value), HistogramState::None) => column.floats[i] = value,
+                (None, HistogramState::None | HistogramState::Mixed) => {}
+                (Some(_), _) => {
                     notes.warn(at, "encountered a mix of histograms and floats for aggregation");
                 }
-                (false, state) => {
+                (None, state) => {
                     if let Some((sum, collided)) = state.finish() {
                         if collided {
                             notes.warn(

@@ -16,15 +16,9 @@ pub(crate) struct MixedSchemas;
 #[inline]
 pub(crate) fn kahan_add(increment: f64, sum: f64, lost: f64) -> (f64, f64) {
     let total = sum + increment;
-    if total.is_infinite() {
-        return (total, 0.0);
-    }
-    let error = if sum.abs() >= increment.abs() {
-        (sum - total) + increment
-    } else {
-        (increment - total) + sum
-    };
-    (total, lost + error)
+    let (of_sum, of_increment) = ((sum - total) + increment, (increment - total) + sum);
+    let error = if sum.abs() >= increment.abs() { of_sum } else { of_increment };
+    (total, if total.is_infinite() { 0.0 } else { lost + error })
 }
 
 /// A compensated sum.

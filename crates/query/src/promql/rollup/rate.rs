@@ -37,8 +37,17 @@ pub(super) fn start_proves_reset(starts: &[i64], times: &[i64], i: usize) -> boo
 
 /// A start time before the earlier sample that differs from that sample's own start.
 pub(super) fn overlaps(starts: &[i64], times: &[i64]) -> bool {
+    if all_equal(starts) {
+        return false;
+    }
     let pairs = starts.windows(2).zip(times);
     pairs.into_iter().any(|(pair, before)| pair[1] != pair[0] && pair[1] != 0 && pair[1] < *before)
+}
+
+fn all_equal(starts: &[i64]) -> bool {
+    // Most are: without an end to look for, several are compared at a time.
+    let Some(first) = starts.first() else { return true };
+    starts.iter().fold(true, |equal, start| equal & (start == first))
 }
 
 /// The change over the range, extended to its edges.

@@ -7,7 +7,7 @@ use super::super::super::column::{Column, Steps};
 use super::super::super::functions::Func;
 use super::super::super::notes::Notes;
 use super::super::{Bounds, Roller};
-use super::{Sampled, known_start, not_named_as_counter, start_proves_reset};
+use super::{Sampled, all_equal, known_start, not_named_as_counter, start_proves_reset};
 
 /// Where the windows of all steps lie among the times of samples. Series that are scraped
 /// together have the same times, and most neighbours are; so it is kept for the next one.
@@ -17,6 +17,8 @@ pub(in super::super) struct Grid {
     /// What it was made for besides the times.
     steps: Option<(Steps, i64)>,
     extents: Vec<Extent>,
+    weights: Weights,
+    runs: Vec<Run>,
 }
 
 /// The samples of one window.
@@ -26,44 +28,84 @@ struct Extent {
     /// Past the last one.
     end: u32,
     span: Sampled,
-    /// From the first sample to the last one, in milliseconds.
-    sampled: f64,
-    /// What the change is extended by before the first sample, in milliseconds.
-    to_start: f64,
-    /// What the change is multiplied with, if nothing forbids that extension.
-    factor: f64,
 }
 
+/// What the times of samples alone say about the windows, a value for each step.
+#[derive(Debug, Default)]
+struct Weights {
+    /// From the first sample to the last one, in milliseconds.
+    sampled: Vec<f64>,
+    /// What the change is extended by before the first sample, in milliseconds.
+    to_start: Vec<f64>,
+    /// What the change is multiplied with, if nothing forbids that extension.
+    factor: Vec<f64>,
+}
+
+/// Steps one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    from: usize,
+    to: usize,
+    /// Whether all windows have so many samples, at least two, and move on by one from step
+    /// to step: as all but the first do of samples that come as often as the steps.
+    even: bool,
+}
+
+/// Steps of an even run that are taken at a time.
+const STEPS_AT_A_TIME: usize = 32;
+
 impl Grid {
-    fn of(&mut self, times: &[i64], refs: Steps, range_ms: i64, seconds: f64) -> &[Extent] {
-        if self.times != times || self.steps != Some((refs, range_ms)) {
-            self.times.clear();
-            self.times.extend_from_slice(times);
-            self.steps = Some((refs, range_ms));
-            self.extents.clear();
-            let mut bounds = Bounds::default();
-            self.extents.extend(refs.times().map(|end_ms| {
-                bounds.slide(times, end_ms - range_ms, end_ms);
-                Extent::new(bounds, times, (end_ms - range_ms, end_ms), seconds)
-            }));
+    /// Makes it fit, if it was made for something else.
+    fn fit(&mut self, times: &[i64], refs: Steps, range_ms: i64, seconds: f64) {
+        if self.times == times && self.steps == Some((refs, range_ms)) {
+            return;
         }
-        &self.extents
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        self.steps = Some((refs, range_ms));
+        self.extents.clear();
+        let mut bounds = Bounds::default();
+        self.extents.extend(refs.times().map(|end_ms| {
+            bounds.slide(times, end_ms - range_ms, end_ms);
+            Extent::new(bounds, times, (end_ms - range_ms, end_ms))
+        }));
+        self.weights.weigh(&self.extents, seconds);
+        self.runs.clear();
+        for (step, extent) in self.extents.iter().enumerate() {
+            let even = extent.end - extent.first >= 2;
+            let follows = step > 0 && extent.moved_on_by_one(&self.extents[step - 1]);
+            match self.runs.last_mut() {
+                Some(run) if run.even == even && (!even || follows) => run.to = step + 1,
+                _ => self.runs.push(Run { from: step, to: step + 1, even }),
+            }
+        }
     }
 }
 
 impl Extent {
-    fn new(bounds: Bounds, times: &[i64], (start_ms, end_ms): (i64, i64), seconds: f64) -> Extent {
+    fn new(bounds: Bounds, times: &[i64], (start_ms, end_ms): (i64, i64)) -> Extent {
         let within = bounds.of(times);
         let first_ms = within.first().copied().unwrap_or(end_ms);
         let last_ms = within.last().copied().unwrap_or(end_ms);
         let span = Sampled { start_ms, end_ms, first_ms, last_ms, count: within.len() };
-        Extent {
-            first: bounds.first as u32,
-            end: bounds.end as u32,
-            span,
-            sampled: (last_ms - first_ms) as f64,
-            to_start: span.to_start(),
-            factor: span.factor(None) / seconds,
+        Extent { first: bounds.first as u32, end: bounds.end as u32, span }
+    }
+
+    fn moved_on_by_one(&self, before: &Extent) -> bool {
+        self.first == before.first + 1 && self.end == before.end + 1
+    }
+}
+
+impl Weights {
+    fn weigh(&mut self, extents: &[Extent], seconds: f64) {
+        let Weights { sampled, to_start, factor } = self;
+        sampled.clear();
+        to_start.clear();
+        factor.clear();
+        for Extent { span, .. } in extents {
+            sampled.push((span.last_ms - span.first_ms) as f64);
+            to_start.push(span.to_start());
+            factor.push(span.factor(None) / seconds);
         }
     }
 
@@ -71,9 +113,29 @@ impl Extent {
     /// all the way to where the change is extended to. A product says it as well as the
     /// quotient that [`Sampled::factor`] takes, as long as neither is at the ends of what a
     /// double can be; the margin is far more than both are rounded by.
-    fn stays_positive(&self, change: f64, first: f64) -> bool {
-        let least = self.to_start * change * (1.0 + 1e-9);
-        least.is_normal() && self.sampled * first >= least
+    fn stays_positive(&self, step: usize, change: f64, first: f64) -> bool {
+        let least = self.to_start[step] * change * (1.0 + 1e-9);
+        least.is_normal() && self.sampled[step] * first >= least
+    }
+
+    /// Fills in the steps from `from` on, given the first and last values of their windows.
+    /// True if some are limited: if the change must perhaps not be extended in full.
+    fn fill(&self, from: usize, firsts: &[f64], lasts: &[f64], out: &mut [f64]) -> bool {
+        let steps = from..from + out.len();
+        let (sampled, to_start) = (&self.sampled[steps.clone()], &self.to_start[steps.clone()]);
+        let values = firsts.iter().zip(lasts).zip(&self.factor[steps]);
+        let weights = sampled.iter().zip(to_start);
+        let mut limited = false;
+        // Without a branch, so that several are taken at a time.
+        for ((((first, last), factor), (sampled, to_start)), out) in values.zip(weights).zip(out) {
+            let change = last - first;
+            *out = change * factor;
+            let least = to_start * change * (1.0 + 1e-9);
+            // As `stays_positive` says.
+            let positive = least.is_normal() & (sampled * first >= least);
+            limited |= (change > 0.0) & (*first >= 0.0) & !positive;
+        }
+        limited
     }
 }
 
@@ -91,45 +153,107 @@ pub(in super::super) fn of_floats(
     let seconds = if roller.function == Func::Rate { range_ms as f64 / 1e3 } else { 1.0 };
     let starts = if is_counter { &samples.float_starts_ms[..] } else { &[] };
     let counter = Counter { times: &samples.float_times_ms, values: &samples.floats, starts };
-    let last_start = starts.iter().copied().max().unwrap_or(0);
+    let one_start = all_equal(starts);
     let mut resets = std::mem::take(&mut roller.resets);
     resets.clear();
-    if is_counter && counter.has_resets() {
+    if is_counter && counter.has_resets(one_start) {
         counter.count_resets(&mut resets);
     }
-    let extents = roller.grid.of(counter.times, refs, range_ms, seconds);
-    for (extent, out) in extents.iter().zip(&mut column.floats) {
-        let (first, end) = (extent.first as usize, extent.end as usize);
-        // Only a start within the window makes one sample enough, or a difference.
-        if last_start > extent.span.start_ms
-            && first < end
-            && let Some(start) = known_start(starts, counter.times, first)
-            && start > extent.span.start_ms
-        {
-            let change = counter.change(first, end) + counter.values[first];
-            *out = change * (extent.span.factor_from(start) / seconds);
-            continue;
-        }
-        if end - first < 2 {
-            continue;
-        }
-        let from = counter.values[first];
-        let change = match resets.get(first) != resets.get(end - 1) {
-            false => counter.values[end - 1] - from,
-            true => counter.change(first, end),
-        };
-        let limited =
-            is_counter && change > 0.0 && from >= 0.0 && !extent.stays_positive(change, from);
-        let factor = match limited {
-            false => extent.factor,
-            true => extent.span.factor(Some((change, from))) / seconds,
-        };
-        *out = change * factor;
-    }
-    let any = extents.iter().any(|extent| extent.first < extent.end);
+    roller.grid.fit(counter.times, refs, range_ms, seconds);
+    let last_start = match one_start {
+        true => starts.first().copied(),
+        false => starts.iter().copied().max(),
+    };
+    let grid = &roller.grid;
+    let windows = Windows {
+        grid,
+        counter,
+        is_counter,
+        resets: &resets,
+        last_start: last_start.unwrap_or(0),
+        seconds,
+    };
+    windows.fill(&mut column.floats);
+    let any = grid.extents.iter().any(|extent| extent.first < extent.end);
     roller.resets = resets;
     if any && is_counter {
         not_named_as_counter(notes, roller, name);
+    }
+}
+
+/// All windows of a series.
+struct Windows<'a> {
+    grid: &'a Grid,
+    counter: Counter<'a>,
+    is_counter: bool,
+    /// As [`Counter::count_resets`] gives them; empty if there are none.
+    resets: &'a [u32],
+    /// The last start time that is said, or 0.
+    last_start: i64,
+    seconds: f64,
+}
+
+impl Windows<'_> {
+    fn fill(&self, out: &mut [f64]) {
+        for run in &self.grid.runs {
+            let mut from = run.from;
+            while from < run.to {
+                let to = run.to.min(from + STEPS_AT_A_TIME);
+                if !(run.even && self.fill_evenly(from, &mut out[from..to])) {
+                    for (step, out) in (from..to).zip(&mut out[from..to]) {
+                        if let Some(value) = self.value(step) {
+                            *out = value;
+                        }
+                    }
+                }
+                from = to;
+            }
+        }
+    }
+
+    /// Fills in steps of an even run, unless one of them needs a closer look.
+    fn fill_evenly(&self, from: usize, out: &mut [f64]) -> bool {
+        let Extent { first, end, span } = self.grid.extents[from];
+        if !self.resets.is_empty() || self.last_start > span.start_ms {
+            return false;
+        }
+        let values = self.counter.values;
+        let (first, last) = (first as usize, end as usize - 1);
+        let (firsts, lasts) = (&values[first..first + out.len()], &values[last..last + out.len()]);
+        let limited = self.grid.weights.fill(from, firsts, lasts, out);
+        !(self.is_counter && limited)
+    }
+
+    fn value(&self, step: usize) -> Option<f64> {
+        let (counter, weights, extent) =
+            (&self.counter, &self.grid.weights, &self.grid.extents[step]);
+        let (first, end) = (extent.first as usize, extent.end as usize);
+        // Only a start within the window makes one sample enough, or a difference.
+        if self.last_start > extent.span.start_ms
+            && first < end
+            && let Some(start) = known_start(counter.starts, counter.times, first)
+            && start > extent.span.start_ms
+        {
+            let change = counter.change(first, end) + counter.values[first];
+            return Some(change * (extent.span.factor_from(start) / self.seconds));
+        }
+        if end - first < 2 {
+            return None;
+        }
+        let from = counter.values[first];
+        let change = match self.resets.get(first) != self.resets.get(end - 1) {
+            false => counter.values[end - 1] - from,
+            true => counter.change(first, end),
+        };
+        let limited = self.is_counter
+            && change > 0.0
+            && from >= 0.0
+            && !weights.stays_positive(step, change, from);
+        let factor = match limited {
+            false => weights.factor[step],
+            true => extent.span.factor(Some((change, from))) / self.seconds,
+        };
+        Some(change * factor)
     }
 }
 
@@ -146,18 +270,18 @@ impl Counter<'_> {
         self.values[i] < self.values[i - 1] || start_proves_reset(self.starts, self.times, i)
     }
 
-    fn has_resets(&self) -> bool {
+    /// `one_start` says that all start times are equal.
+    fn has_resets(&self, one_start: bool) -> bool {
         let fell = self.values.windows(2).fold(false, |fell, pair| fell | (pair[1] < pair[0]));
-        fell || self.starts_prove_resets()
+        fell || self.starts_prove_resets(one_start)
     }
 
-    fn starts_prove_resets(&self) -> bool {
+    fn starts_prove_resets(&self, one_start: bool) -> bool {
         let (Some(&start), Some(&time)) = (self.starts.first(), self.times.first()) else {
             return false;
         };
         // One start before all samples, as most have, proves nothing.
-        let same = self.starts.iter().fold(true, |same, other| same & (*other == start));
-        let before_all = same && start <= time;
+        let before_all = one_start && start <= time;
         !before_all && (1..self.times.len()).any(|i| start_proves_reset(self.starts, self.times, i))
     }
 
@@ -205,11 +329,14 @@ mod tests {
         let mut samples = Samples::default();
         let (mut time, mut value, mut start) = (1_000_000, 0.0, 0);
         let with_starts = !random(state).is_multiple_of(4);
+        // Regular and without resets, as most are.
+        let calm = random(state).is_multiple_of(2);
         for _ in 0..random(state) % 80 {
             let before = time;
-            time += [1_000, 1_000, 1_000, 37, 9_000][random(state) as usize % 5];
+            time +=
+                [1_000, 1_000, 1_000, 37, 9_000][if calm { 0 } else { random(state) as usize % 5 }];
             value += (random(state) % 100) as f64;
-            match random(state) % 12 {
+            match if calm { 6 } else { random(state) % 12 } {
                 0 => value = (random(state) % 7) as f64,
                 1 => start = before + 1,
                 2 => start = before,
@@ -257,7 +384,7 @@ mod tests {
 
     #[test]
     fn all_windows_of_a_series_are_as_each_by_itself() {
-        let (mut state, mut compared, mut with_starts, mut limited) = (7, 0, 0, 0);
+        let (mut state, mut compared, mut with_starts, mut limited, mut evenly) = (7, 0, 0, 0, 0);
         let mut samples = Samples::default();
         let functions = [Func::Rate, Func::Increase, Func::Delta];
         let mut rollers = functions.map(roller);
@@ -267,11 +394,14 @@ mod tests {
                 continue;
             }
             let (function, roller) = (functions[round % 3], &mut rollers[round % 3]);
-            let refs = Steps { start_ms: 999_000, step_ms: 700, count: 120 };
+            let step_ms = [700, 1_000][round / 7 % 2];
+            let refs = Steps { start_ms: 999_000, step_ms, count: 120 };
             let range_ms = [500, 3_000, 20_000][round / 1_000 % 3];
             let (mut notes, mut column) = (Notes::default(), Column::default());
             column.reset(refs.count);
             of_floats(&mut notes, roller, "c_total", &samples, refs, range_ms, &mut column);
+            evenly +=
+                usize::from(roller.grid.runs.iter().any(|run| run.even && run.to > run.from + 9));
             let mut bounds = Bounds::default();
             for (i, end_ms) in refs.times().enumerate() {
                 let start_ms = end_ms - range_ms;
@@ -300,12 +430,13 @@ mod tests {
                 assert!(same, "{round} {i}: {found} {expect} {samples:?}");
                 compared += 1;
                 with_starts += usize::from(counter && !samples.float_starts_ms.is_empty());
-                let extent = &roller.grid.extents[i];
+                let weights = &roller.grid.weights;
                 let (first, last) = (samples.floats[bounds.first], samples.floats[bounds.end - 1]);
-                limited += usize::from(counter && !extent.stays_positive(last - first, first));
+                limited += usize::from(counter && !weights.stays_positive(i, last - first, first));
             }
         }
         assert!(compared > 50_000 && with_starts > 10_000 && limited > 10_000);
         assert!(limited < compared - 10_000, "{limited} of {compared}");
+        assert!(evenly > 400, "{evenly}");
     }
 }
