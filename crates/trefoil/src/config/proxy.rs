@@ -12,6 +12,8 @@ use super::{ExporterSettings, OtlpSettings, Settings};
 /// As other programs read them, the first that is set.
 const FOR_HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const FOR_HTTP: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+/// Set in every CGI program (RFC 3875).
+const CGI: &str = "REQUEST_METHOD";
 const EXCEPT: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
 /// A proxy for HTTP, itself spoken to in the clear.
@@ -22,14 +24,22 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     /// The value of `Proxy-Authorization`. A secret, and marked as one.
     pub(crate) authorization: Option<HeaderValue>,
+    /// The variable that names it.
+    pub(crate) named_by: &'static str,
 }
 
 impl Proxy {
+    /// `host:port`, for people.
+    pub(super) fn authority(&self) -> String {
+        let Proxy { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
     /// Reads `http://user:password@host:port`. Without a scheme it is plain HTTP.
     ///
     /// # Errors
     /// Says what is wrong, without the value: it may hold a password.
-    fn parse(text: &str) -> Result<Proxy, String> {
+    fn parse(named_by: &'static str, text: &str) -> Result<Proxy, String> {
         let wrong = || "names no proxy; expected e.g. http://proxy:3128".to_owned();
         let with_scheme = match text.contains("://") {
             true => text.to_owned(),
@@ -48,7 +58,19 @@ impl Proxy {
             Some((user, _)) => Some(basic(user).ok_or_else(wrong)?),
             None => None,
         };
-        Ok(Proxy { host, port: authority.port_u16().unwrap_or(80), authorization })
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Proxy { host, port, authorization, named_by })
+    }
+}
+
+impl ExporterSettings {
+    /// What its receiver is reached through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        match self {
+            ExporterSettings::Otlp(OtlpSettings { proxy, .. })
+            | ExporterSettings::JaegerCollector { proxy, .. } => proxy.as_deref(),
+            _ => None,
+        }
     }
 }
 
@@ -81,7 +103,7 @@ pub(super) fn apply(
         };
         let Ok(uri) = endpoint.parse::<Uri>() else { continue };
         let Some((name, value)) = named_for(&uri, variables) else { continue };
-        match Proxy::parse(value) {
+        match Proxy::parse(name, value) {
             Ok(found) => *proxy = Some(Box::new(found)),
             Err(why) => {
                 let host = uri.host().unwrap_or_default();
@@ -97,20 +119,23 @@ fn named_for<'a>(
     variables: &'a BTreeMap<String, String>,
 ) -> Option<(&'static str, &'a str)> {
     let host = receiver.host()?.trim_matches(['[', ']']);
-    let except = set(variables, &EXCEPT).map_or("", |(_, value)| value);
+    let except = set(variables, EXCEPT).map_or("", |(_, value)| value);
     if is_this_machine(host) || is_excepted(host, receiver.port_u16(), except) {
         return None;
     }
     let secure = receiver.scheme_str() == Some("https");
-    set(variables, if secure { &FOR_HTTPS } else { &FOR_HTTP })
+    // TRAP: in a CGI program HTTP_PROXY is what a visitor's header `Proxy` says.
+    let of_visitor = |name: &str| name == "HTTP_PROXY" && variables.contains_key(CGI);
+    let names = if secure { FOR_HTTPS } else { FOR_HTTP };
+    set(variables, names.into_iter().filter(|name| !of_visitor(name)))
 }
 
-fn set<'a>(
-    variables: &'a BTreeMap<String, String>,
-    names: &[&'static str],
-) -> Option<(&'static str, &'a str)> {
-    let value = |name: &&'static str| Some((*name, variables.get(*name)?.trim()));
-    names.iter().filter_map(value).find(|(_, value)| !value.is_empty())
+fn set(
+    variables: &BTreeMap<String, String>,
+    names: impl IntoIterator<Item = &'static str>,
+) -> Option<(&'static str, &str)> {
+    let value = |name: &'static str| Some((name, variables.get(name)?.trim()));
+    names.into_iter().filter_map(value).find(|(_, value)| !value.is_empty())
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::draft::{Draft, SignalDraft};
-use super::source::{Given, Source};
+use super::source::{Given, Layer, Source};
 use super::{Console, ExporterSettings, OtlpProtocol, PropagatorName, SamplerSettings, Settings};
 use crate::log::LogBody;
 use crate::value::Value;
@@ -57,7 +57,7 @@ impl Config {
     pub(super) fn detected(&mut self, name: &str, value: String) {
         let last = self.entries.iter().rposition(|entry| entry.name.starts_with("resource."));
         let at = last.map_or(0, |last| last + 1);
-        let source = Source::of(super::source::Layer::Detected);
+        let source = Source::of(Layer::Detected);
         self.entries.insert(at, Entry { name: name.to_owned(), value, source });
     }
 
@@ -176,6 +176,14 @@ impl Config {
         let names = join(exporters.iter().map(exporter));
         let names = if names.is_empty() { "none".to_owned() } else { names };
         self.entry(&format!("{name}.exporter"), names, &draft.exporters.source);
+        if let Some(proxy) = exporters.iter().find_map(ExporterSettings::proxy) {
+            let value = format!("http://{}", proxy.authority());
+            self.entry(
+                &format!("{name}.proxy"),
+                value,
+                &Source::named(Layer::Standard, proxy.named_by),
+            );
+        }
         let Some(otlp) = exporters.iter().find_map(|exporter| match exporter {
             ExporterSettings::Otlp(otlp) => Some(otlp),
             _ => None,

@@ -73,12 +73,19 @@ impl Connections {
     /// # Errors
     /// Says at which step it failed. All of these may pass.
     pub(super) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, String> {
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| self.is_forwarded()) {
+        let forwarder = self.proxy.as_ref().filter(|_| self.is_forwarded());
+        if let Some(proxy) = forwarder {
             proxy.address(&mut request, &self.endpoint)?;
         }
-        match self.version {
+        let answer = match self.version {
             Version::Http1 => self.send_http1(request).await,
             Version::Http2 => self.send_http2(request).await,
+        }?;
+        match forwarder {
+            Some(proxy) if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(proxy.unauthorized())
+            }
+            _ => Ok(answer),
         }
     }
 

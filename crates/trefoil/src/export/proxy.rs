@@ -45,11 +45,7 @@ impl Proxy {
                 let upgraded = hyper::upgrade::on(answer).await.map_err(failed)?;
                 Ok(Box::new(TokioIo::new(upgraded)))
             }
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(format!(
-                "the proxy {} wants to know who asks (407); name it as \
-                 http://user:password@host:port",
-                self.host
-            )),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(self.unauthorized()),
             status => {
                 Err(format!("the proxy {} does not connect to {authority}: {status}", self.host))
             }
@@ -67,6 +63,14 @@ impl Proxy {
         *request.uri_mut() = uri.parse().map_err(|_| format!("{uri} is no URL"))?;
         self.authorize(request);
         Ok(())
+    }
+
+    /// What to say of a 407.
+    pub(super) fn unauthorized(&self) -> String {
+        format!(
+            "the proxy {} wants to know who asks (407); name it as http://user:password@host:port",
+            self.host
+        )
     }
 
     fn authorize(&self, request: &mut Request<Full<Bytes>>) {

@@ -485,6 +485,10 @@ fn h6_a_receiver_has_the_proxy_that_is_named_for_it() {
         ("http://localhost:4318;HTTP_PROXY=http://p:3128", None),
         ("http://[::1]:4318;HTTP_PROXY=http://p:3128", None),
         ("https://o11y.example.org;HTTPS_PROXY=", None),
+        // A visitor's header, in a CGI program.
+        ("http://collector:4318;HTTP_PROXY=http://p:3128;REQUEST_METHOD=GET", None),
+        ("http://collector:4318;http_proxy=http://p:3128;REQUEST_METHOD=GET", Some("p:3128")),
+        ("http://collector:4318;HTTP_PROXY=x;ALL_PROXY=p;REQUEST_METHOD=GET", Some("p:80")),
     ] {
         assert_eq!(
             proxy_of(variables),
@@ -492,6 +496,20 @@ fn h6_a_receiver_has_the_proxy_that_is_named_for_it() {
             "{variables}"
         );
     }
+}
+
+#[test]
+fn h6_the_configuration_shows_the_proxy_and_who_names_it() {
+    let shown = |variables: &str| {
+        let resolved = resolve_variables(&format!("OTEL_EXPORTER_OTLP_ENDPOINT={variables}"));
+        let of = |name: &str| resolved.config.value(name).map(str::to_owned);
+        (of("traces.proxy"), resolved.config.source("logs.proxy"))
+    };
+    let (value, source) = shown("https://o11y.example.org;HTTPS_PROXY=http://u:secret@p:3128");
+    assert_eq!(value.as_deref(), Some("http://p:3128"));
+    assert_eq!(source.as_deref(), Some("HTTPS_PROXY"));
+    assert_eq!(shown("https://o;all_proxy=[fd00::1]").0.as_deref(), Some("http://[fd00::1]:80"));
+    assert_eq!(shown("http://localhost:4318;HTTP_PROXY=http://p:3128"), (None, None));
 }
 
 #[test]

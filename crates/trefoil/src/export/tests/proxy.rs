@@ -39,7 +39,8 @@ impl Through {
     fn settings(&self, authorization: Option<&'static str>) -> Option<Box<Proxy>> {
         let authorization = authorization.map(http::HeaderValue::from_static);
         let host = self.address.ip().to_string();
-        Some(Box::new(Proxy { host, port: self.address.port(), authorization }))
+        let port = self.address.port();
+        Some(Box::new(Proxy { host, port, authorization, named_by: "HTTPS_PROXY" }))
     }
 
     fn heads(&self) -> Vec<String> {
@@ -140,13 +141,15 @@ fn h6_tls_goes_through_a_tunnel_that_sees_nothing_of_it() {
 
 #[test]
 fn h6_a_proxy_that_refuses_is_told_and_nothing_goes_around_it() {
-    for (refusal, expected) in [
-        ("407 Proxy Authentication Required", "wants to know who asks (407)"),
-        ("403 Forbidden", "does not connect to"),
+    for (protocol, refusal, expected) in [
+        (OtlpProtocol::Grpc, "407 Proxy Authentication Required", "wants to know who asks (407)"),
+        (OtlpProtocol::Grpc, "403 Forbidden", "does not connect to"),
+        // One that forwards says it in place of the receiver.
+        (OtlpProtocol::HttpJson, "407 Authentication Required", "wants to know who asks (407)"),
     ] {
-        let receiver = receiver_of(OtlpProtocol::Grpc);
+        let receiver = receiver_of(protocol);
         let proxy = Through::start(Some(refusal));
-        let mut settings = otlp(OtlpProtocol::Grpc, &receiver, Signal::Traces);
+        let mut settings = otlp(protocol, &receiver, Signal::Traces);
         settings.proxy = proxy.settings(None);
         let service = Service::start(spans_to(settings));
         service.spans(1);
