@@ -152,6 +152,24 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    /// Skips so many varints.
+    pub(crate) fn skip_varints(&mut self, count: usize) -> Option<()> {
+        let mut left = count;
+        // A varint ends at a byte without the high bit. Eight bytes have no more than eight
+        // ends, so this never goes too far.
+        while left >= 8
+            && let Some((word, rest)) = self.rest.split_first_chunk::<8>()
+        {
+            let ends = !u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;
+            left -= ends.count_ones() as usize;
+            self.rest = rest;
+        }
+        while left > 0 {
+            left -= usize::from(self.u8()? < 0x80);
+        }
+        Some(())
+    }
+
     /// A varint that is mostly of one or two bytes.
     #[inline(always)]
     fn short_varint(&mut self) -> Option<u64> {
@@ -210,6 +228,20 @@ mod tests {
             assert_eq!(reader.signed(), Some(v));
         }
         assert!(reader.is_empty());
+    }
+
+    #[test]
+    fn varints_are_skipped_as_they_are_read() {
+        let value = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (i * 7 % 64);
+        let mut out = Vec::new();
+        (0..200).for_each(|i| put_varint(&mut out, value(i)));
+        for count in 0..200 {
+            let mut reader = Reader::new(&out);
+            assert_eq!(reader.skip_varints(count), Some(()));
+            assert_eq!(reader.varint(), Some(value(count as u64)));
+        }
+        assert_eq!(Reader::new(&out).skip_varints(201), None);
+        assert_eq!(Reader::new(&[0x80; 20]).skip_varints(1), None);
     }
 
     #[test]

@@ -14,11 +14,13 @@ use crate::payload::{Payload, each_exemplar, each_metadata, each_sample};
 use crate::row;
 
 mod metrics;
+mod ranks;
 mod rows;
 mod spans;
 
 use metrics::NAMELESS;
 pub(crate) use metrics::{HeadExemplar, HeadSeries, MetricsHead};
+use ranks::Ranks;
 pub(crate) use rows::{RowLog, RowRef, clamp_time};
 pub(crate) use spans::RowFilter;
 
@@ -28,6 +30,7 @@ pub(crate) struct Head {
     /// Every append in this head has a greater number.
     base: u64,
     tables: RwLock<Tables>,
+    ranks: Ranks,
 }
 
 /// What a head holds.
@@ -72,7 +75,7 @@ impl<T> Arcs<T> {
 impl Head {
     /// A head whose first append will be `base + 1`.
     pub(crate) fn new(base: u64) -> Self {
-        Head { base, tables: RwLock::default() }
+        Head { base, tables: RwLock::default(), ranks: Ranks::default() }
     }
 
     pub(crate) fn base(&self) -> u64 {
@@ -96,6 +99,7 @@ impl Head {
 
     /// A head for what comes after `last` that still knows the series of this one.
     pub(crate) fn successor(&self, last: u64) -> Head {
+        let ranks = self.ranks.known();
         let tables = self.read();
         let next = Tables {
             resources: tables.resources.clone(),
@@ -103,7 +107,9 @@ impl Head {
             metrics: tables.metrics.without_samples(),
             ..Tables::default()
         };
-        Head { base: last, tables: RwLock::new(next) }
+        let same = next.metrics.series.len() == tables.metrics.series.len();
+        let ranks = if same { ranks } else { Ranks::default() };
+        Head { base: last, tables: RwLock::new(next), ranks }
     }
 
     /// Takes over such samples from another head.

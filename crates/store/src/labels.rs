@@ -264,6 +264,16 @@ impl LabelsWriter {
         self.bytes.clear();
         labels
     }
+
+    /// The same; if the set is the last one, it is shared.
+    pub(crate) fn finish_like(&mut self, last: &mut Labels) -> Labels {
+        if *last.as_bytes() == *self.bytes {
+            self.bytes.clear();
+        } else {
+            *last = self.finish();
+        }
+        last.clone()
+    }
 }
 
 fn put_str(out: &mut Vec<u8>, text: &str) {

@@ -7,6 +7,7 @@ use trefoil_store::{Labels, Snapshot};
 use super::ast::{At, Kind, Node, Shift, Span, SpanOp, Subquery};
 use super::column::{Column, Series, Steps, Value};
 use super::functions::Func;
+use super::labels::Needed;
 use super::notes::Notes;
 use super::{aggregate, binary, functions, rollup, selector};
 use crate::error::{Error, ErrorKind, Result};
@@ -147,11 +148,22 @@ impl<'a> Evaluator<'a> {
     /// Evaluates an instant vector expression and hands out its series one by one. The
     /// sink may take the column's contents.
     pub(crate) fn stream(&mut self, node: &Node, steps: Steps, sink: Sink<'_>) -> Result<()> {
+        self.stream_with(node, steps, Needed::All, sink)
+    }
+
+    /// The same, where labels that nobody needs may be missing.
+    pub(crate) fn stream_with(
+        &mut self,
+        node: &Node,
+        steps: Steps,
+        needed: Needed<'_>,
+        sink: Sink<'_>,
+    ) -> Result<()> {
         let many = steps.count > 1 && is_invariant(node);
         match &node.kind {
             _ if many => {}
-            Kind::Paren(inner) => return self.stream(inner, steps, sink),
-            Kind::Selector(s) => return selector::stream(self, node, s, steps, sink),
+            Kind::Paren(inner) => return self.stream_with(inner, steps, needed, sink),
+            Kind::Selector(s) => return selector::stream(self, node, s, steps, needed, sink),
             Kind::Unary { negative, expr } => {
                 let negative = *negative;
                 return self.stream(expr, steps, &mut |ev, labels, drop_name, column| {
@@ -165,7 +177,7 @@ impl<'a> Evaluator<'a> {
                 return binary::with_scalar(self, node, b, steps, sink);
             }
             Kind::Call(call) if rollup::takes(call.function.id) => {
-                return rollup::stream(self, node, call, steps, sink);
+                return rollup::stream(self, call, steps, needed, sink);
             }
             Kind::Call(call) if functions::streams(call) => {
                 return functions::stream(self, call, steps, sink);

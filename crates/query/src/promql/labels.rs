@@ -2,10 +2,31 @@
 //! name, the value's length, the value, sorted by name. Grouping a hundred thousand
 //! series must not allocate a string per label.
 
-use trefoil_store::{Labels, LabelsBuilder};
+use trefoil_store::{Labels, LabelsBuilder, SeriesReader};
 
 /// Name, type and unit of a metric: they do not describe what is computed from it.
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
+
+/// Which labels of the series that are read somebody looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needed<'a> {
+    /// All of them.
+    All,
+    /// These and the name of the metric.
+    Only(&'a [String]),
+}
+
+impl Needed<'_> {
+    /// The labels of a series as far as they are needed.
+    pub(crate) fn read(self, reader: &mut SeriesReader<'_>, series: usize) -> Labels {
+        match self {
+            Needed::All => reader.labels(series),
+            Needed::Only(names) => {
+                reader.labels_named(series, &|n| n == b"__name__" || is_among(n, names))
+            }
+        }
+    }
+}
 
 /// Writes the labels for which `keep` holds into `out`, replacing what was there.
 fn write_kept(out: &mut Vec<u8>, labels: &Labels, mut keep: impl FnMut(&[u8]) -> bool) {

@@ -14,8 +14,9 @@ use super::ast::{Call, Edge, Kind, Matrix, Node, Subquery};
 use super::column::{Cell, Column, Steps, is_present};
 use super::eval::{Evaluator, Sink};
 use super::functions::Func;
+use super::labels::Needed;
 use super::notes::{Notes, for_metric};
-use super::selector::{ColumnOf, columns, drop_stale};
+use super::selector::{ColumnOf, Wanted, columns, drop_stale};
 use crate::error::{Error, Result};
 pub(crate) use over_time::{invalid_quantile, quantile};
 
@@ -124,9 +125,9 @@ impl Bounds {
 /// Evaluates a call, series by series.
 pub(crate) fn stream(
     ev: &mut Evaluator<'_>,
-    _node: &Node,
     call: &Call,
     steps: Steps,
+    needed: Needed<'_>,
     sink: Sink<'_>,
 ) -> Result<()> {
     let function = call.function.id;
@@ -152,7 +153,7 @@ pub(crate) fn stream(
     match &arg.unparen().kind {
         Kind::Matrix(matrix) => {
             roller.edge = matrix.selector.edge;
-            matrix_windows(ev, matrix, steps, &roller, !keeps_name, sink)
+            matrix_windows(ev, matrix, steps, &roller, needed, !keeps_name, sink)
         }
         Kind::Subquery(subquery) => {
             subquery_windows(ev, subquery, steps, &roller, !keeps_name, sink)
@@ -181,6 +182,7 @@ fn matrix_windows(
     matrix: &Matrix,
     steps: Steps,
     roller: &Roller,
+    needed: Needed<'_>,
     drop_name: bool,
     sink: Sink<'_>,
 ) -> Result<()> {
@@ -196,7 +198,8 @@ fn matrix_windows(
             slide(notes, &mut roller, labels, samples, refs, steps, range_ms, column);
         })
     };
-    columns(ev, &matrix.selector, times, steps.count, &worker, &mut |ev, labels, column| {
+    let wanted = Wanted { selector: &matrix.selector, times, needed, newest: false };
+    columns(ev, wanted, steps.count, &worker, &mut |ev, labels, column| {
         sink(ev, labels, drop_name, column)
     })
 }

@@ -13,6 +13,7 @@ use super::ast::{Edge, Node, Selector};
 use super::column::{Column, Steps};
 use super::eval::{Evaluator, Sink};
 use super::histogram::counts_fell;
+use super::labels::Needed;
 use super::notes::Notes;
 use super::rollup::extended;
 use crate::error::Result;
@@ -74,6 +75,13 @@ impl Reader<'_> {
         }
         Ok(())
     }
+
+    /// The same, but samples before the newest one may be missing.
+    fn read_newest(&mut self, series: usize, samples: &mut Samples) -> Result<()> {
+        self.within.newest(series, samples)?;
+        // Whether a histogram follows a reset depends on the others.
+        if samples.histograms.is_empty() { Ok(()) } else { self.read(series, samples) }
+    }
 }
 
 /// Hands out every matching series with its samples between two times, both included.
@@ -106,24 +114,35 @@ const BLOCK_SAMPLES: usize = 64 << 10;
 /// Blocks to a thread: while one is taken in, others are made.
 const BLOCKS_AHEAD: usize = 2;
 
+/// What is to be read for columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) selector: &'a Selector,
+    /// The first and the last time, in milliseconds.
+    pub(crate) times: (i64, i64),
+    pub(crate) needed: Needed<'a>,
+    /// Whether samples before the newest one do not matter.
+    pub(crate) newest: bool,
+}
+
 /// As [`fetch`], but hands out a column of each series. Where there are many series,
 /// several threads make them, each with a `worker` of its own; the order stays.
 pub(crate) fn columns(
     ev: &mut Evaluator<'_>,
-    selector: &Selector,
-    times: (i64, i64),
+    wanted: Wanted<'_>,
     steps: usize,
     worker: &(dyn Fn() -> ColumnOf + Sync),
     each: &mut dyn FnMut(&mut Evaluator<'_>, &Labels, &mut Column) -> Result<()>,
 ) -> Result<()> {
-    let selected = Selected::new(ev, selector, times)?;
+    let selected = Selected::new(ev, wanted.selector, wanted.times)?;
     let all = selected.selection.len();
     let size = (BLOCK_SAMPLES / steps.max(1)).clamp(16, 4096);
     let count = all.div_ceil(size);
     let threads = ev.limits.threads.clamp(1, count.max(1));
     let ahead = if threads > 1 { BLOCKS_AHEAD } else { 1 };
     let blocks = (0..threads * ahead).map(|_| Block::new(worker(), selected.reader())).collect();
-    let make = |at: usize, block: &mut Block<'_>| block.run(at * size..all.min((at + 1) * size));
+    let make =
+        |at: usize, block: &mut Block<'_>| block.run(wanted, at * size..all.min((at + 1) * size));
     ahead::in_order(count, threads - 1, blocks, &make, &mut |_, block| {
         ev.notes.append(&mut block.notes);
         for (labels, column) in block.labels.iter().zip(&mut block.columns) {
@@ -155,12 +174,15 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn run(&mut self, series: Range<usize>) -> Result<()> {
+    fn run(&mut self, wanted: Wanted<'_>, series: Range<usize>) -> Result<()> {
         self.labels.clear();
         self.columns.resize_with(series.len().max(self.columns.len()), Column::default);
         for (one, column) in series.zip(&mut self.columns) {
-            self.reader.read(one, &mut self.samples)?;
-            let labels = self.reader.within.labels(one);
+            match wanted.newest {
+                true => self.reader.read_newest(one, &mut self.samples)?,
+                false => self.reader.read(one, &mut self.samples)?,
+            }
+            let labels = wanted.needed.read(&mut self.reader.within, one);
             (self.worker)(&mut self.notes, &labels, &mut self.samples, column);
             self.labels.push(labels);
         }
@@ -206,6 +228,7 @@ pub(crate) fn stream(
     node: &Node,
     selector: &Selector,
     steps: Steps,
+    needed: Needed<'_>,
     sink: Sink<'_>,
 ) -> Result<()> {
     let refs = ev.shifted(&selector.shift, steps)?;
@@ -220,7 +243,8 @@ pub(crate) fn stream(
             fill(column, samples, refs, lookback);
         })
     };
-    columns(ev, selector, times, refs.count, &worker, &mut |ev, labels, column| {
+    let wanted = Wanted { selector, times, needed, newest: refs.count == 1 };
+    columns(ev, wanted, refs.count, &worker, &mut |ev, labels, column| {
         sink(ev, labels, false, column)
     })
 }

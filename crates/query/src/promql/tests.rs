@@ -1,6 +1,6 @@
 //! What scripts cannot show: limits, cancelling, threads, hostile numbers.
 
-use trefoil_store::model::{Resource, Sample, SampleValue as Stored, Scope};
+use trefoil_store::model::{Histogram, Resource, STALE_NAN, Sample, SampleValue as Stored, Scope};
 use trefoil_store::{Batch, Labels, Settings, Store, Tally};
 
 use super::*;
@@ -60,6 +60,88 @@ fn threads_change_nothing_about_an_answer() {
         let alone = shown(1);
         assert!(alone.len() > 200, "{text} answers nothing to compare");
         assert_eq!(alone, shown(4), "{text}");
+    }
+}
+
+/// Series of all kinds in two parts and a head, in which some samples come again, some are
+/// stale, some are native histograms.
+fn many_kinds() -> Store {
+    let mut settings = Settings::default();
+    settings.retention.metrics = None;
+    let store = Store::in_memory(settings);
+    for source in 0..3i64 {
+        let mut batch = Batch::new();
+        let resource = batch.resource(&Resource::default());
+        let scope = batch.scope(&Scope::default());
+        for i in 0..60i64 {
+            let (id, group) = (i.to_string(), (i % 7).to_string());
+            let labels = Labels::from_pairs([("__name__", "m"), ("group", &group), ("id", &id)]);
+            let series = batch.series(resource, scope, &labels);
+            for step in 0..20 {
+                let time_ms = (source * 15 + step) * 15_000 + i % 3;
+                let value =
+                    [(step * i) as f64, (step * i) as f64 / 8.0, f64::from_bits(!0 >> step)];
+                // One group is of histograms, and one series was for a while.
+                let histogram = i % 7 == 3 || i == 8 && source == 1;
+                let value = match (histogram, step * i % 11) {
+                    (_, 5) => Stored::Float(STALE_NAN),
+                    (true, _) => Stored::Histogram(Box::new(Histogram {
+                        count: step as f64,
+                        sum: value[0],
+                        ..Histogram::default()
+                    })),
+                    _ => Stored::Float(value[(i + source) as usize % 3]),
+                };
+                batch.sample(series, &Sample { time_ms, start_ms: 0, value });
+            }
+        }
+        store.append(&batch).expect("append");
+        if source < 2 {
+            store.flush().expect("flush");
+        }
+    }
+    store
+}
+
+/// One instant is answered by way of the newest samples, several by way of all.
+#[test]
+fn an_instant_is_answered_as_the_first_step_of_a_range() {
+    let store = many_kinds();
+    let tally = Tally::unlimited();
+    let limits = Limits::new(&tally);
+    let snapshot = store.snapshot();
+    // Which NaN comes out of a sum is not said.
+    let bits = |value: f64| if value.is_nan() { u64::MAX } else { value.to_bits() };
+    for text in [
+        "m",
+        "m offset 20s",
+        "count(m)",
+        "count by (group) (m)",
+        "sum by (group, nothing) (m)",
+        "sum without (id) (m)",
+        "-m",
+        "group by (id) (m)",
+    ] {
+        let expr = parse(text).expect(text);
+        let mut found = 0;
+        for time in (0..1_200_000).step_by(7_001) {
+            let lookback = [LOOKBACK_MS, 40_000][time as usize % 2];
+            let shown = |end| {
+                let answer = range(&snapshot, &expr, time, end, 1, lookback, &limits).expect(text);
+                let AnswerValue::Matrix(series) = answer.value else { panic!("{text}") };
+                let first = series.into_iter().filter_map(|one| {
+                    let float = one.floats.first().filter(|(at, _)| *at == time).map(|f| bits(f.1));
+                    let histogram = one.histograms.first().filter(|(at, _)| *at == time);
+                    (float.is_some() || histogram.is_some())
+                        .then(|| format!("{:?} {float:?} {histogram:?}", one.labels))
+                });
+                first.collect::<Vec<_>>()
+            };
+            let alone = shown(time);
+            found += alone.len();
+            assert_eq!(alone, shown(time + 1), "{text} at {time}");
+        }
+        assert!(found > 100, "{text} answers nothing to compare");
     }
 }
 

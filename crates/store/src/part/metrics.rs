@@ -20,7 +20,7 @@ use crate::vfs::Vfs;
 mod chunk;
 mod series;
 
-pub(crate) use chunk::{ChunkReader, put_floats};
+pub(crate) use chunk::{ChunkReader, LastFloat, last_float, put_floats};
 pub(crate) use series::{SeriesBlock, SeriesBlockWriter, UNKNOWN};
 
 /// Raw bytes of chunks after which a data block is closed.

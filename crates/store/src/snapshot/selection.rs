@@ -69,20 +69,20 @@ impl Selection {
         }
     }
 
-    pub(super) fn labels_named(
+    /// Writes those labels of a series whose names are wanted.
+    pub(super) fn write_named(
         &self,
         writer: &mut LabelsWriter,
         series: usize,
         wanted: &dyn Fn(&[u8]) -> bool,
-    ) -> Labels {
+    ) {
         match self.places(series).first().map(|&place| self.found(place)) {
-            Some(Found::Row(block, row)) => block.labels_named(writer, row, wanted),
+            Some(Found::Row(block, row)) => block.write_named(writer, row, wanted),
             Some(Found::Labels(labels)) => {
                 let pairs = labels.iter_bytes().filter(|(name, _)| wanted(name));
                 pairs.for_each(|(name, value)| writer.push(name, value));
-                writer.finish()
             }
-            None => Labels::empty(),
+            None => {}
         }
     }
 
@@ -204,6 +204,9 @@ fn of_part(
     Ok(found)
 }
 
+/// Series of a head that are sorted by its ranks of all of them, not by their labels.
+const MANY_IN_HEAD: usize = 1000;
+
 fn of_head(
     view: &HeadView,
     matchers: &[Matcher],
@@ -222,7 +225,13 @@ fn of_head(
             }
         }
     }
-    found.sort_by(|(_, a), (_, b)| a.cmp(b));
+    match found.len() < MANY_IN_HEAD {
+        true => found.sort_by(|(_, a), (_, b)| a.cmp(b)),
+        false => {
+            let ranks = view.head.ranks();
+            found.sort_unstable_by_key(|(number, _)| ranks.get(*number as usize));
+        }
+    }
     Ok(found)
 }
 

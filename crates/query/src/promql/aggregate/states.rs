@@ -9,6 +9,7 @@ use super::super::ast::{Aggregate, AggregateOp};
 use super::super::column::{Column, Series, Steps, is_present};
 use super::super::eval::Evaluator;
 use super::super::histogram::accumulate::{Accumulator, Mean, kahan_add};
+use super::super::labels::Needed;
 use super::super::notes::Notes;
 use super::super::rollup;
 use super::Grouping;
@@ -34,7 +35,11 @@ pub(super) fn reduce(
     let at = aggregate.expr.span.start;
     let mut grouping = Grouping::new(aggregate);
     let mut states: Vec<GroupState> = Vec::new();
-    ev.stream(&aggregate.expr, steps, &mut |ev, labels, drop_name, column| {
+    let needed = match aggregate.without {
+        true => Needed::All,
+        false => Needed::Only(&aggregate.labels),
+    };
+    ev.stream_with(&aggregate.expr, steps, needed, &mut |ev, labels, drop_name, column| {
         if column.is_empty() {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use trefoil_store::{Labels, LabelsBuilder, MatchOp, Matcher};
 use super::super::ast::{Call, Kind, Node};
 use super::super::column::{Column, Series, Steps};
 use super::super::eval::Evaluator;
+use super::super::labels::Needed;
 use super::super::rollup;
 use super::{Func, find};
 use crate::error::{Error, Result};
@@ -27,9 +28,9 @@ pub(super) fn absent(ev: &mut Evaluator<'_>, call: &Call, steps: Steps) -> Resul
         let function = find("present_over_time")
             .ok_or_else(|| Error::execution("internal error: present_over_time is missing"))?;
         let present = Call { function, args: vec![arg.clone()] };
-        rollup::stream(ev, arg, &present, steps, &mut seen)?;
+        rollup::stream(ev, &present, steps, Needed::Only(&[]), &mut seen)?;
     } else {
-        ev.stream(arg, steps, &mut seen)?;
+        ev.stream_with(arg, steps, Needed::Only(&[]), &mut seen)?;
     }
     Ok(vec![Series { labels: labels_of(arg), drop_name: false, column }])
 }

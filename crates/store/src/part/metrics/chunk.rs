@@ -277,15 +277,28 @@ fn values(r: &mut Reader<'_>, count: usize, out: &mut Vec<f64>) -> Option<()> {
     Some(())
 }
 
-fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
-    let exponent = r.u8().filter(|&e| e <= EXPONENT_MAX)?;
-    let power = power_of_ten(exponent);
-    let mut exceptions = Vec::new();
-    let mut at = 0usize;
-    for _ in 0..r.count(9)? {
-        at = at.checked_add(usize::try_from(r.varint()?).ok()?)?;
-        exceptions.push((at, r.f64()?));
+/// What stands before decimal values: their power of ten, and the place and value of those
+/// that are none.
+struct Decimals {
+    power: f64,
+    exceptions: Vec<(usize, f64)>,
+}
+
+impl Decimals {
+    fn read(r: &mut Reader<'_>) -> Option<Decimals> {
+        let exponent = r.u8().filter(|&e| e <= EXPONENT_MAX)?;
+        let mut exceptions = Vec::new();
+        let mut at = 0usize;
+        for _ in 0..r.count(9)? {
+            at = at.checked_add(usize::try_from(r.varint()?).ok()?)?;
+            exceptions.push((at, r.f64()?));
+        }
+        Some(Decimals { power: power_of_ten(exponent), exceptions })
     }
+}
+
+fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
+    let Decimals { power, exceptions } = Decimals::read(r)?;
     let mut last = 0i64;
     if form == VALUES_DECIMAL_STEPS {
         let mut step = 0i64;
@@ -300,13 +313,65 @@ fn decimal_values(r: &mut Reader<'_>, form: u8, out: &mut [f64]) -> Option<()> {
             last as f64
         })?;
     }
-    if exponent > 0 {
+    if power > 1.0 {
         out.iter_mut().for_each(|value| *value /= power);
     }
     for (at, value) in exceptions {
         *out.get_mut(at)? = value;
     }
     Some(())
+}
+
+/// The last sample of a chunk of floats, whose time is known from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastFloat {
+    pub(crate) start_ms: i64,
+    pub(crate) value: f64,
+}
+
+/// Reads no more than the last sample of a chunk; `Some(None)` if they are no floats, `None`
+/// if the chunk is malformed.
+pub(crate) fn last_float(bytes: &[u8]) -> Option<Option<LastFloat>> {
+    let mut r = Reader::new(bytes);
+    let kind = r.u8()?;
+    let count = usize::try_from(r.varint()?).ok().filter(|&c| c <= super::CHUNK_SAMPLES)?;
+    let Some(last) = count.checked_sub(1).filter(|_| kind == KIND_FLOATS) else {
+        return Some(None);
+    };
+    let (_first, _step) = (r.signed()?, r.signed()?);
+    if r.u8()? != 0 {
+        r.skip_varints(count.saturating_sub(2))?;
+    }
+    let start_ms = starts(&mut r, count)?.get(last);
+    let value = last_value(&mut r, count)?;
+    Some(Some(LastFloat { start_ms, value }))
+}
+
+/// The last of as many values as [`values`] reads.
+fn last_value(r: &mut Reader<'_>, count: usize) -> Option<f64> {
+    match r.u8()? {
+        VALUES_EQUAL => r.f64(),
+        VALUES_PLANES => {
+            let planes = r.take(count.checked_mul(8)?)?;
+            let bits = planes.chunks_exact(count).filter_map(<[u8]>::last);
+            Some(f64::from_bits(bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte))))
+        }
+        form @ (VALUES_DECIMAL | VALUES_DECIMAL_STEPS) => {
+            let Decimals { power, exceptions } = Decimals::read(r)?;
+            if let Some((at, value)) = exceptions.last()
+                && *at + 1 >= count
+            {
+                return (at + 1 == count).then_some(*value);
+            }
+            let (mut last, mut step) = (0i64, 0i64);
+            r.each_signed(count, |read| {
+                step = if form == VALUES_DECIMAL_STEPS { step.wrapping_add(read) } else { read };
+                last = last.wrapping_add(step);
+            })?;
+            Some(last as f64 / power)
+        }
+        _ => None,
+    }
 }
 
 /// Reads chunks, one after the other.

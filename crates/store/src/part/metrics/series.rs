@@ -180,28 +180,27 @@ impl SeriesBlock {
         self.labels_by(&mut LabelsWriter::default(), series)
     }
 
-    /// Those of the labels whose names are wanted.
-    pub(crate) fn labels_named(
-        &self,
-        writer: &mut LabelsWriter,
-        series: usize,
-        wanted: &dyn Fn(&[u8]) -> bool,
-    ) -> Labels {
-        for &(name, value) in self.pairs_of(series) {
-            let name = self.symbol_bytes(name);
-            if wanted(name) {
-                writer.push(name, self.symbol_bytes(value));
-            }
-        }
-        writer.finish()
-    }
-
     /// The same for many, by way of one buffer.
     pub(crate) fn labels_by(&self, writer: &mut LabelsWriter, series: usize) -> Labels {
         for &(name, value) in self.pairs_of(series) {
             writer.push(self.symbol_bytes(name), self.symbol_bytes(value));
         }
         writer.finish()
+    }
+
+    /// Writes those of the labels whose names are wanted.
+    pub(crate) fn write_named(
+        &self,
+        writer: &mut LabelsWriter,
+        series: usize,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) {
+        for &(name, value) in self.pairs_of(series) {
+            let name = self.symbol_bytes(name);
+            if wanted(name) {
+                writer.push(name, self.symbol_bytes(value));
+            }
+        }
     }
 
     pub(crate) fn owner(&self, series: usize) -> (u64, u64) {

@@ -16,6 +16,9 @@ fn round_trip(times: &[i64], starts: &[i64], values: &[f64]) -> (u8, usize) {
     assert_eq!(bits(&samples.floats), bits(values));
     let expect = if starts.iter().all(|&s| s == 0) { &[] } else { starts };
     assert_eq!(samples.float_starts_ms, expect);
+    let last = last_float(&bytes).expect("it is whole");
+    let expect = values.last().map(|v| (v.to_bits(), starts.last().copied().unwrap_or(0)));
+    assert_eq!(last.map(|last| (last.value.to_bits(), last.start_ms)), expect);
     let mut values_only = Vec::new();
     put_values(&mut values_only, values);
     (values_only[0], len)
@@ -102,6 +105,8 @@ fn damaged_chunks_do_not_panic() {
             let mut samples = Samples::default();
             let mut gather = Gather::new(&mut samples);
             let _ = chunks.read(&bad, &(i64::MIN..=i64::MAX), &mut gather);
+            let _ = last_float(&bad);
+            let _ = last_float(&bad[..at]);
             let _ = chunks.read(&bad[..at], &(i64::MIN..=i64::MAX), &mut gather);
         }
     }
