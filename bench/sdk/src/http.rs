@@ -71,7 +71,10 @@ fn full() -> (Router, Settle) {
     (router, Box::new(settle))
 }
 
-fn in_process((mut router, settle): (Router, Settle)) -> Running {
+fn in_process((router, settle): (Router, Settle)) -> Running {
+    // As `axum::serve` does, once: else axum puts the layers around the handler anew for each
+    // request.
+    let mut router: Router = router.with_state(());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

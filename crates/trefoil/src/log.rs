@@ -28,6 +28,8 @@ use tracing_core::{Event, LevelFilter, Metadata};
 use trefoil_wire::protobuf::Writer;
 
 use crate::account::{Account, Dropped};
+#[cfg(feature = "http")]
+use crate::attribute::Encoded;
 use crate::config::LogSettings;
 use crate::export::{Priority, Queue};
 use crate::span::{Current, Spans};
@@ -132,10 +134,32 @@ impl Logs {
         let metadata = event.metadata();
         #[cfg(feature = "log")]
         bridge::note_event(metadata);
+        self.take(metadata, current, now_ns, |record| event.record(record));
+    }
+
+    /// The same of an event whose attributes and body are encoded already.
+    #[cfg(feature = "http")]
+    pub(crate) fn on_encoded(
+        &self,
+        metadata: &'static Metadata<'static>,
+        encoded: &Encoded,
+        current: Option<&Current>,
+        now_ns: u64,
+    ) {
+        self.take(metadata, current, now_ns, |record| record.take(encoded));
+    }
+
+    fn take(
+        &self,
+        metadata: &'static Metadata<'static>,
+        current: Option<&Current>,
+        now_ns: u64,
+        fill: impl FnOnce(&mut Record<'_>),
+    ) {
         self.encoded(|w| {
             self.callsites.with(metadata, &self.subsystems, |callsite| {
                 let mut record = Record::new(w, now_ns, metadata, callsite, &self.fields);
-                event.record(&mut record);
+                fill(&mut record);
                 let finished = record.finish(current, self.span_subsystem(callsite));
                 if callsite.names_subsystem && !self.allows(metadata, &finished, w) {
                     return;

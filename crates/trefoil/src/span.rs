@@ -22,8 +22,10 @@ pub(crate) use encode::{
     SPAN_ATTRIBUTE, attribute_double, attribute_int, attribute_str, text_body,
 };
 #[cfg(feature = "http")]
-pub(crate) use ext::add_integers;
+pub(crate) use ext::complete;
 pub use ext::{SpanExt, Status};
+#[cfg(feature = "http")]
+pub(crate) use fields::SERVER;
 pub(crate) use local::{Current, Fate, current, depth, is_inside};
 pub(crate) use undecided::hold_exemplar;
 
@@ -316,6 +318,11 @@ impl Spans {
         if event.is_root() {
             return None;
         }
+        self.current_here()
+    }
+
+    /// The span that this thread is in.
+    pub(crate) fn current_here(&self) -> Option<Current> {
         #[cfg(feature = "opentelemetry")]
         if let Some(key) = self.active_key() {
             return self.with_open(key, |open| open.current(key));

@@ -5,9 +5,13 @@ mod layers;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(feature = "http")]
+use tracing_core::callsite::{Callsite as _, DefaultCallsite};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 
+#[cfg(feature = "http")]
+use crate::attribute::Encoded;
 use crate::clock;
 use crate::export;
 use crate::log::{Levels, Logs};
@@ -26,6 +30,35 @@ const ON_BEHALF: [&str; 5] =
 pub(crate) fn is_in_application(metadata: &Metadata<'_>) -> bool {
     let module = metadata.module_path().unwrap_or_default();
     !ON_BEHALF.iter().any(|ours| module.starts_with(ours))
+}
+
+/// An event that one of our layers encodes, attributes and body; `complete` is called if it is
+/// wanted. False if the subscriber in force wants it as fields instead. It does without what
+/// `tracing`'s macros do for an event, which each request would pay for.
+#[cfg(feature = "http")]
+pub(crate) fn log_encoded(
+    callsite: &'static DefaultCallsite,
+    now_ns: u64,
+    encoded: &mut Encoded,
+    complete: impl Fn(&mut Encoded),
+) -> bool {
+    tracing::dispatcher::get_default(|dispatch| {
+        let subscriber = dispatch.downcast_ref::<Subscriber>();
+        let Some(subscriber) = subscriber.filter(|ours| ours.takes_encoded()) else { return false };
+        let metadata = callsite.metadata();
+        let level = *metadata.level();
+        if level <= tracing::level_filters::STATIC_MAX_LEVEL && level <= LevelFilter::current() {
+            let interest = callsite.interest();
+            let wanted =
+                interest.is_always() || interest.is_sometimes() && dispatch.enabled(metadata);
+            if wanted && !subscriber.logs.is_idle() {
+                let current = subscriber.spans.current_here();
+                complete(encoded);
+                subscriber.logs.on_encoded(metadata, encoded, current.as_ref(), now_ns);
+            }
+        }
+        true
+    })
 }
 
 /// Receives the spans and events of `tracing`'s macros. A place for other layers, if there

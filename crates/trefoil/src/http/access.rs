@@ -3,10 +3,13 @@
 use std::ops::Range;
 
 use tracing::Level;
+use tracing_core::callsite::DefaultCallsite;
+use tracing_core::field::FieldSet;
+use tracing_core::{Metadata, identify_callsite};
 
 use super::instruments::Kind;
-use crate::attribute::{Encoded, encodes};
-use crate::subscriber::ACCESS_LOG;
+use crate::attribute::Encoded;
+use crate::subscriber::{ACCESS_LOG, log_encoded};
 
 /// What becomes the line of a request: its path so far, which is an attribute already.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(super) struct Ended<'a> {
     /// 0 if there was no response.
     pub(super) status: u16,
     pub(super) response_bytes: u64,
+    /// Unix nanoseconds.
+    pub(super) ended_ns: u64,
     pub(super) elapsed_ns: u64,
     pub(super) error: Option<&'a str>,
 }
@@ -47,24 +52,19 @@ impl Line {
 
     /// Writes it, as an error or not.
     pub(super) fn write(mut self, ended: Ended<'_>, failed: bool) {
-        if self.path.len() > PATH_BYTES_MAX || !encodes() {
-            return self.write_fields(ended, failed);
+        let callsite = if failed { &FAILED } else { &ANSWERED };
+        let Line { encoded, path } = &mut self;
+        let complete = |line: &mut Encoded| complete(line, path, ended);
+        let taken = path.len() <= PATH_BYTES_MAX
+            && log_encoded(callsite, ended.ended_ns, encoded, complete);
+        if !taken {
+            self.write_fields(ended, failed);
         }
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::event!(
-                    target: ACCESS_LOG,
-                    Level::$level,
-                    trefoil.encoded = self.complete(ended).as_error(),
-                )
-            };
-        }
-        if failed { line!(ERROR) } else { line!(INFO) }
     }
 
     /// The same for everyone.
     fn write_fields(&self, ended: Ended<'_>, failed: bool) {
-        let Ended { kind, status, response_bytes, elapsed_ns, error } = ended;
+        let Ended { kind, status, response_bytes, elapsed_ns, error, .. } = ended;
         let (method, path) = (kind.method.as_str(), self.path());
         let seconds = elapsed_ns as f64 / 1e9;
         macro_rules! line {
@@ -88,27 +88,46 @@ impl Line {
         }
         if failed { line!(ERROR) } else { line!(INFO) }
     }
-
-    fn complete(&mut self, ended: Ended<'_>) -> &Encoded {
-        let Ended { kind, status, response_bytes, elapsed_ns, error } = ended;
-        let outcome = Outcome::new(status, elapsed_ns);
-        let line = &mut self.encoded;
-        line.all_of(&kind.of_line);
-        line.int("http.response.status_code", i64::from(status));
-        line.int("http.response.body.size", response_bytes.cast_signed());
-        line.double("http.server.request.duration", elapsed_ns as f64 / 1e9);
-        line.str_if_any("error.type", error);
-        let method = kind.method.as_str();
-        line.body(method.len() + 1 + self.path.len() + 1 + outcome.text().len(), |bytes| {
-            bytes.extend_from_slice(method.as_bytes());
-            bytes.push(b' ');
-            bytes.extend_from_within(self.path.clone());
-            bytes.push(b' ');
-            bytes.extend_from_slice(outcome.text());
-        });
-        line
-    }
 }
+
+/// Adds all else to the path, which lies there already.
+fn complete(line: &mut Encoded, path: &Range<usize>, ended: Ended<'_>) {
+    let Ended { kind, status, response_bytes, elapsed_ns, error, .. } = ended;
+    let outcome = Outcome::new(status, elapsed_ns);
+    line.all_of(&kind.of_line);
+    line.int("http.response.status_code", i64::from(status));
+    line.int("http.response.body.size", response_bytes.cast_signed());
+    line.double("http.server.request.duration", elapsed_ns as f64 / 1e9);
+    line.str_if_any("error.type", error);
+    let method = kind.method.as_str();
+    line.body(method.len() + 1 + path.len() + 1 + outcome.text().len(), |bytes| {
+        bytes.extend_from_slice(method.as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_within(path.clone());
+        bytes.push(b' ');
+        bytes.extend_from_slice(outcome.text());
+    });
+}
+
+/// Where lines come from that are encoded here, for levels and filters as `tracing`'s macros
+/// would have it.
+macro_rules! callsite {
+    ($callsite:ident, $metadata:ident, $level:ident) => {
+        static $callsite: DefaultCallsite = DefaultCallsite::new(&$metadata);
+        static $metadata: Metadata<'static> = Metadata::new(
+            "event of trefoil::http",
+            ACCESS_LOG,
+            Level::$level,
+            None,
+            None,
+            Some(module_path!()),
+            FieldSet::new(&[], identify_callsite!(&$callsite)),
+            tracing_core::Kind::EVENT,
+        );
+    };
+}
+callsite!(ANSWERED, ANSWERED_METADATA, INFO);
+callsite!(FAILED, FAILED_METADATA, ERROR);
 
 /// `200 0.123 ms`. By hand: the library takes as long for the fraction alone as this for the
 /// whole line.
@@ -126,11 +145,14 @@ impl Outcome {
         let microseconds = elapsed_ns.saturating_add(500) / 1000;
         // From the end, as digits come.
         outcome.before(b" ms");
-        outcome.number_before(microseconds % 1000, 3);
+        outcome.before(&three_digits((microseconds % 1000) as u16));
         outcome.before(b".");
-        outcome.number_before(microseconds / 1000, 1);
+        outcome.number_before(microseconds / 1000);
         outcome.before(b" ");
-        outcome.number_before(status.into(), 1);
+        match status {
+            100..1000 => outcome.before(&three_digits(status)),
+            _ => outcome.number_before(status.into()),
+        }
         outcome
     }
 
@@ -142,21 +164,30 @@ impl Outcome {
         std::str::from_utf8(self.text()).unwrap_or_default()
     }
 
+    #[inline]
     fn before(&mut self, text: &[u8]) {
         let end = self.start;
         self.start -= text.len();
         self.text[self.start..end].copy_from_slice(text);
     }
 
-    /// With so many digits at least.
-    fn number_before(&mut self, mut number: u64, digits_min: usize) {
-        let end = self.start;
-        while number > 0 || end - self.start < digits_min {
+    #[inline]
+    fn number_before(&mut self, mut number: u64) {
+        loop {
             self.start -= 1;
             self.text[self.start] = b'0' + (number % 10) as u8;
             number /= 10;
+            if number == 0 {
+                return;
+            }
         }
     }
+}
+
+/// Of a number below 1000. None waits for the one before.
+#[inline]
+fn three_digits(number: u16) -> [u8; 3] {
+    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8)
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use tracing::Span;
 
 use super::client::Call;
 use super::exchange::Exchange;
@@ -15,29 +14,24 @@ use super::exchange::Exchange;
 /// Whoever wants to know about a body.
 #[derive(Debug)]
 pub(crate) enum Watch {
-    Server(Exchange),
+    Server(Box<Exchange>),
     Client(Call),
     #[cfg(feature = "grpc")]
     Rpc(crate::grpc::Call),
 }
 
 impl Watch {
-    /// The span that it is the body of.
-    fn span(&self) -> &Span {
+    /// Polls the body inside the span that it is the body of.
+    fn poll<R>(&mut self, poll: impl FnOnce() -> (R, Passed)) -> (R, Passed) {
         match self {
-            Watch::Server(exchange) => &exchange.span,
-            Watch::Client(call) => &call.span,
+            Watch::Server(exchange) => exchange.poll_body(poll),
+            Watch::Client(call) => {
+                let (polled, passed) = call.span.in_scope(poll);
+                call.response_bytes += passed.bytes;
+                (polled, passed)
+            }
             #[cfg(feature = "grpc")]
-            Watch::Rpc(call) => &call.span,
-        }
-    }
-
-    fn data(&mut self, bytes: usize) {
-        match self {
-            Watch::Server(exchange) => exchange.response_bytes += bytes as u64,
-            Watch::Client(call) => call.response_bytes += bytes as u64,
-            #[cfg(feature = "grpc")]
-            Watch::Rpc(_) => {}
+            Watch::Rpc(call) => call.span.in_scope(poll),
         }
     }
 
@@ -59,6 +53,30 @@ impl Watch {
         }
     }
 }
+
+/// What came of a body when it was polled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    pub(super) bytes: u64,
+    /// Whether it is known that nothing more comes.
+    pub(super) is_last: bool,
+}
+
+impl Passed {
+    fn of<D: Buf, E>(polled: &Polled<D, E>, is_end: impl FnOnce() -> bool) -> Passed {
+        match polled {
+            Ok(Poll::Ready(Some(Ok(frame)))) => {
+                let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                Passed { bytes, is_last: is_end() }
+            }
+            Ok(Poll::Ready(None)) => Passed { bytes: 0, is_last: true },
+            _ => Passed::default(),
+        }
+    }
+}
+
+/// What a body said, or how it panicked.
+type Polled<D, E> = std::thread::Result<Poll<Option<Result<Frame<D>, E>>>>;
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug)]
@@ -114,9 +132,11 @@ impl<B: Body> Body for Observed<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(watch) = this.watch else { return this.inner.poll_frame(cx) };
-        let polled = watch
-            .span()
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| this.inner.as_mut().poll_frame(cx))));
+        let (polled, passed) = watch.poll(|| {
+            let polled = catch_unwind(AssertUnwindSafe(|| this.inner.as_mut().poll_frame(cx)));
+            let passed = Passed::of(&polled, || this.inner.is_end_stream());
+            (polled, passed)
+        });
         let polled = match polled {
             Ok(polled) => ready!(polled),
             Err(panic) => {
@@ -126,26 +146,21 @@ impl<B: Body> Body for Observed<B> {
                 resume_unwind(panic);
             }
         };
-        match &polled {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    let bytes = data.remaining();
-                    watch.data(bytes);
-                    *this.left = this.left.map(|left| left.saturating_sub(bytes as u64));
-                } else if let Some(trailers) = frame.trailers_ref() {
-                    watch.trailers(trailers);
-                }
-            }
-            Some(Err(_)) => {
-                if let Some(watch) = this.watch.take() {
-                    watch.end(End::Failed);
-                }
-            }
-            None => {
-                if let Some(watch) = this.watch.take() {
-                    watch.end(End::Complete);
-                }
-            }
+        *this.left = this.left.map(|left| left.saturating_sub(passed.bytes));
+        if let Some(Ok(frame)) = &polled
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            watch.trailers(trailers);
+        }
+        let ended = match &polled {
+            Some(Err(_)) => Some(End::Failed),
+            _ if passed.is_last => Some(End::Complete),
+            _ => None,
+        };
+        if let Some(ended) = ended
+            && let Some(watch) = this.watch.take()
+        {
+            watch.end(ended);
         }
         Poll::Ready(polled)
     }

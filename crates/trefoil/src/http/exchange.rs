@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, StatusCode, header, response};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body;
 use tracing::{Span, field};
 
 use super::access::{Ended, Line};
 use super::address::{self, Server, Shown};
-use super::body::{End, Observed, Watch};
+use super::body::{End, Observed, Passed, Watch};
 use super::instruments::{Active, Kind, Measured, ServiceLabels};
 use super::method::{KnownMethod, KnownScheme, KnownVersion};
 use super::route::{Marker, Route};
@@ -16,7 +16,7 @@ use super::server::{Options, Trust};
 use crate::attribute::{Encoded, encodes};
 use crate::clock;
 use crate::propagate::{self, Propagators};
-use crate::span::{SPAN_ATTRIBUTE, SpanExt, add_integers};
+use crate::span::{SERVER, SPAN_ATTRIBUTE, SpanExt, complete};
 use crate::value::Value;
 
 /// A request while it is answered. It says how it ended even if nobody asks: when it is
@@ -24,7 +24,13 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(super) span: Span,
-    pub(super) response_bytes: u64,
+    answer: Answer,
+}
+
+/// What becomes of a request, beside its span.
+#[derive(Debug)]
+struct Answer {
+    response_bytes: u64,
     options: Arc<Options>,
     kind: Arc<Kind>,
     started_ns: u64,
@@ -38,47 +44,50 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn begin<B>(options: &Arc<Options>, request: &mut Request<B>) -> Exchange {
+    /// In a box, because it goes from the future to the response and into its body: it is
+    /// large, and moving it there cost more than the allocation.
+    pub(super) fn begin<B>(options: &Arc<Options>, request: &mut Request<B>) -> Box<Exchange> {
+        let started_ns = clock::now_ns();
         let method = KnownMethod::new(request.method());
         let scheme = KnownScheme::new(request.uri().scheme());
         let version = KnownVersion::new(request.version());
         let route = Route::find(request.extensions());
         let kind = options.metrics.kind(method, scheme, version, route);
         let request_bytes = address::content_length(request.headers());
-        let span = begin_span(options, request, &kind, request_bytes);
+        let span = begin_span(options, request, &kind, (started_ns, request_bytes));
         options.vitals.request(request.headers(), !span.is_disabled());
-        let marker = Marker::new(kind.route().is_none());
-        request.extensions_mut().insert(marker.clone());
+        let marker = Marker::put(request.extensions_mut(), kind.route().is_none());
         options.metrics.active.add(1, Active { method, scheme });
-        Exchange {
-            span,
+        let answer = Answer {
             response_bytes: 0,
             options: Arc::clone(options),
             kind,
-            started_ns: clock::now_ns(),
+            started_ns,
             marker,
             request_bytes,
             status: 0,
             line: options.access_log.then(|| Line::new(request.uri().path())),
             ended: false,
-        }
+        };
+        Box::new(Exchange { span, answer })
     }
 
     /// The head of the response is there. The rest is seen by the body it gets.
+    #[inline]
     pub(super) fn answered<B: Body>(
-        mut self,
-        response: http::Response<B>,
-    ) -> http::Response<Observed<B>> {
-        let (mut parts, body) = response.into_parts();
-        self.head(&mut parts);
+        mut self: Box<Self>,
+        mut response: Response<B>,
+    ) -> Response<Observed<B>> {
+        self.answer.head(&self.span, &mut response);
+        let status = response.status();
         // What follows an upgrade is not HTTP: a WebSocket's span is its handshake.
-        let over = parts.status == StatusCode::SWITCHING_PROTOCOLS || body.is_end_stream();
+        let over = status == StatusCode::SWITCHING_PROTOCOLS || response.body().is_end_stream();
         // No body is sent for these, whatever the handler made.
-        let silent = matches!(self.kind.method, KnownMethod::Head)
-            || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let silent = matches!(self.answer.kind.method, KnownMethod::Head)
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let left = match silent {
             true => Some(0),
-            false => address::content_length(&parts.headers),
+            false => address::content_length(response.headers()),
         };
         let watch = if over {
             self.end(End::Complete);
@@ -86,25 +95,21 @@ impl Exchange {
         } else {
             Some(Watch::Server(self))
         };
-        http::Response::from_parts(parts, Observed::new(body, watch, left))
+        response.map(|body| Observed::new(body, watch, left))
     }
 
-    fn head(&mut self, parts: &mut response::Parts) {
-        self.status = parts.status.as_u16();
-        if self.kind.route().is_none()
-            && let Some(route) = self.marker.route().or_else(|| Route::of(&parts.extensions))
-        {
-            let Kind { method, scheme, version, .. } = *self.kind;
-            let route = Some(route.as_str());
-            self.kind = self.options.metrics.kind(method, scheme, version, route);
-            self.span.record("otel.name", self.kind.name.as_str());
-            self.span.record("http.route", route);
-        }
-        if self.options.trace_response
-            && let Some(span) = self.span.context().span
-        {
-            propagate::respond(&span, &mut parts.headers);
-        }
+    /// Polls the body of the response inside the span. If that was the last of it, what there
+    /// is to say is said while the span is entered anyway.
+    pub(super) fn poll_body<R>(&mut self, poll: impl FnOnce() -> (R, Passed)) -> (R, Passed) {
+        let Exchange { span, answer } = self;
+        span.in_scope(|| {
+            let (polled, passed) = poll();
+            answer.response_bytes += passed.bytes;
+            if passed.is_last {
+                answer.finish_inside(span, None);
+            }
+            (polled, passed)
+        })
     }
 
     /// The service failed without a response.
@@ -116,8 +121,8 @@ impl Exchange {
     pub(super) fn panicked(mut self, message: &str) {
         self.span.add_event("exception", &exception(message));
         // Servers answer with it, if they can still answer.
-        if self.status == 0 {
-            self.status = 500;
+        if self.answer.status == 0 {
+            self.answer.status = 500;
         }
         self.finish(Some("panic"));
     }
@@ -132,9 +137,39 @@ impl Exchange {
     }
 
     fn finish(&mut self, error: Option<&'static str>) {
+        let Exchange { span, answer } = self;
+        if !answer.ended {
+            span.in_scope(|| answer.finish_inside(span, error));
+        }
+    }
+}
+
+impl Answer {
+    fn head<B>(&mut self, span: &Span, response: &mut Response<B>) {
+        self.status = response.status().as_u16();
+        if self.kind.route().is_none()
+            && let Some(route) = self.marker.route().or_else(|| Route::of(response.extensions()))
+        {
+            let Kind { method, scheme, version, .. } = *self.kind;
+            let route = Some(route.as_str());
+            self.kind = self.options.metrics.kind(method, scheme, version, route);
+            span.record("otel.name", self.kind.name.as_str());
+            span.record("http.route", route);
+        }
+        if self.options.trace_response
+            && let Some(context) = span.context().span
+        {
+            propagate::respond(&context, response.headers_mut());
+        }
+    }
+
+    /// Says all that there is to say, once. The span is entered: its line of the access log
+    /// and exemplars belong to it.
+    fn finish_inside(&mut self, span: &Span, error: Option<&'static str>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let ended_ns = clock::now_ns();
         let mut status_text = [0; 3];
         let error = match error {
             None if self.status >= 500 => Some(digits(self.status, &mut status_text)),
@@ -144,24 +179,24 @@ impl Exchange {
             let status = i64::from(self.status);
             let bytes = i64::try_from(self.response_bytes).unwrap_or(i64::MAX);
             let known = [("http.response.status_code", status), ("http.response.body.size", bytes)];
-            if !add_integers(&self.span, &known) {
-                self.span.record("http.response.status_code", status);
-                self.span.record("http.response.body.size", bytes);
+            if !complete(span, ended_ns, &known) {
+                span.record("http.response.status_code", status);
+                span.record("http.response.body.size", bytes);
             }
         }
         match error {
             // A client that goes away is no failure of the server, nor is 4xx.
-            Some(CANCELLED) => self.span.cancelled(),
+            Some(CANCELLED) => span.cancelled(),
             // It says that the span failed.
-            Some(error) => drop(self.span.record("error.type", error)),
+            Some(error) => drop(span.record("error.type", error)),
             None => {}
         }
-        let elapsed_ns = clock::now_ns().saturating_sub(self.started_ns);
         let line = self.line.take();
-        self.span.in_scope(|| self.measure(error, elapsed_ns, line));
+        self.measure(error, ended_ns, line);
     }
 
-    fn measure(&self, error: Option<&str>, elapsed_ns: u64, line: Option<Line>) {
+    fn measure(&self, error: Option<&str>, ended_ns: u64, line: Option<Line>) {
+        let elapsed_ns = ended_ns.saturating_sub(self.started_ns);
         let (kind, metrics) = (&*self.kind, &self.options.metrics);
         let seconds = elapsed_ns as f64 / 1e9;
         let (response_bytes, request_bytes) = (self.response_bytes, self.request_bytes);
@@ -177,7 +212,7 @@ impl Exchange {
         }
         if let Some(line) = line {
             let status = self.status;
-            let ended = Ended { kind, status, response_bytes, elapsed_ns, error };
+            let ended = Ended { kind, status, response_bytes, ended_ns, elapsed_ns, error };
             line.write(ended, error.is_some_and(|error| error != CANCELLED));
         }
     }
@@ -202,23 +237,25 @@ fn begin_span<B>(
     options: &Options,
     request: &Request<B>,
     kind: &Kind,
-    request_bytes: Option<u64>,
+    (started_ns, request_bytes): (u64, Option<u64>),
 ) -> Span {
     let (uri, headers) = (request.uri(), request.headers());
     let server = Server::of(uri, headers);
     let peer = address::peer(request.extensions()).map(|peer| peer.ip());
+    let peer = peer.map(Shown::new);
     let forwarded = options.trust_forwarded.then(|| address::forwarded(headers)).flatten();
-    let client = forwarded.or(peer).map(Shown::new);
+    let client = forwarded.map(Shown::new).or(peer);
     let described = Described {
         kind,
         original: kind.method.original(request.method()),
         path: uri.path(),
         query: uri.query().map(|query| address::query(query, options.query_values)),
         server,
-        peer: peer.map(Shown::new),
+        peer,
         client,
         user_agent: address::text(headers, header::USER_AGENT),
         request_bytes,
+        started_ns,
     };
     options.trust.begin(&options.propagators, headers, |root| described.begin(root))
 }
@@ -234,6 +271,7 @@ struct Described<'a> {
     peer: Option<Shown>,
     user_agent: Option<&'a str>,
     request_bytes: Option<u64>,
+    started_ns: u64,
 }
 
 /// Begins a span of a server; if `root`, whatever span is around.
@@ -255,11 +293,8 @@ impl Described<'_> {
         span!(
             root,
             trefoil.encoded = self.encoded().as_error(),
-            otel.name = self.kind.name.as_str(),
-            otel.kind = "server",
+            otel.name = field::Empty,
             http.route = field::Empty,
-            http.response.status_code = field::Empty,
-            http.response.body.size = field::Empty,
             error.r#type = field::Empty,
         )
     }
@@ -306,6 +341,7 @@ impl Described<'_> {
         if let Some(bytes) = self.request_bytes {
             span.int("http.request.body.size", bytes.cast_signed());
         }
+        span.begins(&self.kind.name, SERVER, self.started_ns);
         span
     }
 }

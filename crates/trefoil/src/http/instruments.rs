@@ -1,8 +1,6 @@
 //! Metrics of servers and clients.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use super::access;
 use super::method::{KnownMethod, KnownScheme, KnownVersion};
@@ -53,7 +51,8 @@ pub(super) struct ServerMetrics {
     pub(super) active: UpDownCounter<Active>,
     pub(super) request_size: Histogram<ServerLabels<'static>>,
     pub(super) response_size: Histogram<ServerLabels<'static>>,
-    kinds: RwLock<HashMap<u64, Arc<Kind>, BuildHasherDefault<Hashed>>>,
+    /// By hash; filled once, read without a lock.
+    kinds: Box<[OnceLock<Arc<Kind>>]>,
 }
 
 /// What is the same of many requests, made once.
@@ -82,8 +81,11 @@ struct Outcome {
     request_size: OnceLock<BoundHistogram>,
 }
 
-/// Kinds that are remembered. Routes and methods are few; more are made each time.
+/// Kinds that are remembered, a power of two. Routes and methods are few; more are made each
+/// time.
 const KINDS_MAX: usize = 1024;
+/// Places that are looked at for one kind.
+const PROBES_MAX: usize = 8;
 /// Statuses of a kind that are remembered; more are looked up each time.
 const OUTCOMES_MAX: usize = 8;
 
@@ -117,7 +119,7 @@ impl ServerMetrics {
                 "Size of HTTP server response bodies.",
             )
             .histogram(),
-            kinds: RwLock::default(),
+            kinds: (0..KINDS_MAX).map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -130,24 +132,20 @@ impl ServerMetrics {
         route: Option<&str>,
     ) -> Arc<Kind> {
         let parts = [method as u64, scheme as u64, version as u64, u64::from(route.is_some())];
-        let key = hash(route.unwrap_or_default(), parts.into_iter().fold(0, |k, p| k << 16 | p));
+        let hash = hash(route.unwrap_or_default(), parts.into_iter().fold(0, |k, p| k << 16 | p));
         let is_it = |kind: &Kind| {
             (kind.method, kind.scheme, kind.version) == (method, scheme, version)
                 && kind.route() == route
         };
-        let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
-        let found = known.get(&key);
-        if let Some(kind) = found.filter(|kind| is_it(kind)) {
-            return Arc::clone(kind);
+        let make = || Arc::new(Kind::new(method, scheme, version, route));
+        for probe in 0..PROBES_MAX {
+            // Two threads that come with new kinds meet at the same free place.
+            let kind = self.kinds[(hash as usize + probe) % KINDS_MAX].get_or_init(make);
+            if is_it(kind) {
+                return Arc::clone(kind);
+            }
         }
-        let is_free = found.is_none() && known.len() < KINDS_MAX;
-        drop(known);
-        let kind = Arc::new(Kind::new(method, scheme, version, route));
-        if is_free {
-            let mut known = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
-            known.entry(key).or_insert_with(|| Arc::clone(&kind));
-        }
-        kind
+        make()
     }
 
     /// Records a request of a kind that has ended. `status` is 0 if there was no response.
@@ -235,32 +233,14 @@ impl Kind {
 /// FNV-1a over words: routes are the program's own, so nobody aims at its collisions.
 fn hash(route: &str, others: u64) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ others;
-    for word in route.as_bytes().chunks(8) {
-        let mut bytes = [0; 8];
-        bytes[..word.len()].copy_from_slice(word);
-        hash = (hash ^ u64::from_le_bytes(bytes)).wrapping_mul(0x0000_0100_0000_01b3);
+    let (words, rest) = route.as_bytes().as_chunks::<8>();
+    let rest = rest.iter().fold(rest.len() as u64, |word, byte| word << 8 | u64::from(*byte));
+    for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]) {
+        hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 32;
     }
-    hash
-}
-
-/// Keys that are hashes already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        // The table takes the upper bits for its tags.
-        self.0 = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
+    // The upper bits depend on all of it.
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
 /// Of clients.
@@ -316,3 +296,40 @@ impl ServiceMetrics {
 /// Who records.
 const SCOPE: &str = "trefoil::http";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than are remembered, from two threads: none is taken for another.
+    #[test]
+    fn kinds_are_what_was_asked_for_however_many_there_are() {
+        let metrics = ServerMetrics::of(&Registry::new());
+        let routes: Vec<String> = (0..KINDS_MAX + 200).map(|n| format!("/a/{n}/{{id}}")).collect();
+        let (https, version) = (KnownScheme::Https, KnownVersion::Http2);
+        let ask = || {
+            for route in routes.iter().map(|route| Some(route.as_str())).chain([None]) {
+                for method in [KnownMethod::Get, KnownMethod::Put] {
+                    let kind = metrics.kind(method, https, version, route);
+                    assert_eq!((kind.method, kind.route()), (method, route));
+                    assert_eq!((kind.scheme, kind.version), (https, version));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(ask);
+            ask();
+        });
+        let first = || metrics.kind(KnownMethod::Get, https, version, Some(&routes[0]));
+        assert!(Arc::ptr_eq(&first(), &first()), "it is remembered");
+    }
+
+    #[test]
+    fn routes_of_all_lengths_have_hashes_of_their_own() {
+        let text = "/aaaaaaaaaaaaaaaaaaaaaaaa";
+        let hashes: std::collections::BTreeSet<u64> =
+            (0..=text.len()).map(|length| hash(&text[..length], 7)).collect();
+        assert_eq!(hashes.len(), text.len() + 1);
+        assert_ne!(hash(text, 7), hash(text, 8));
+    }
+}

@@ -78,17 +78,35 @@ impl From<Arc<str>> for Route {
 /// Tells layers within that there is a span already, and learns the route from them if it is
 /// not known.
 #[derive(Clone, Debug)]
-pub(super) struct Marker(Option<Arc<OnceLock<Route>>>);
+pub(super) struct Marker(Option<Learnt>);
+
+type Learnt = Arc<OnceLock<Route>>;
+
+/// Lies in the extensions of a request that has a span. It has no size, which extensions hold
+/// without an allocation; what layers within may tell lies beside it.
+#[derive(Clone, Copy)]
+struct HasSpan;
 
 impl Marker {
-    pub(super) fn new(learns: bool) -> Marker {
-        Marker(learns.then(Arc::default))
+    pub(super) fn put(extensions: &mut Extensions, learns: bool) -> Marker {
+        extensions.insert(HasSpan);
+        let learnt = learns.then(Learnt::default);
+        if let Some(learnt) = &learnt {
+            extensions.insert(Arc::clone(learnt));
+        }
+        Marker(learnt)
     }
 
-    pub(super) fn learn(&self, extensions: &Extensions) {
-        if let (Some(learnt), Some(route)) = (&self.0, Route::of(extensions)) {
+    /// Whether there is a span already. Who made it is told the route.
+    pub(super) fn found(extensions: &Extensions) -> bool {
+        let found = extensions.get::<HasSpan>().is_some();
+        if found
+            && let Some(learnt) = extensions.get::<Learnt>()
+            && let Some(route) = Route::of(extensions)
+        {
             let _ = learnt.set(route);
         }
+        found
     }
 
     pub(super) fn route(&self) -> Option<Route> {

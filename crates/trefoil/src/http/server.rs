@@ -173,8 +173,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Some(outer) = request.extensions().get::<Marker>() {
-            outer.learn(request.extensions());
+        if Marker::found(request.extensions()) {
             return Answering { inner: self.inner.call(request), exchange: None };
         }
         let exchange = Exchange::begin(&self.options, &mut request);
@@ -196,7 +195,7 @@ pin_project_lite::pin_project! {
     pub struct Answering<F> {
         #[pin]
         inner: F,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 }
 
@@ -215,26 +214,21 @@ where
         };
         // The payload of a panic is at hand here alone; whoever drops the future later sees no
         // more that there was one.
-        let polled = exchange
-            .span
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| this.inner.as_mut().poll(cx))));
-        let polled = match polled {
-            Ok(polled) => ready!(polled),
-            Err(panic) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.panicked(panic_message(&*panic));
-                }
-                resume_unwind(panic)
+        let mut polled = Poll::Pending;
+        let mut poll = || polled = this.inner.as_mut().poll(cx);
+        let caught = exchange.span.in_scope(|| catch_unwind(AssertUnwindSafe(&mut poll)));
+        if let Err(panic) = caught {
+            if let Some(exchange) = this.exchange.take() {
+                exchange.panicked(panic_message(&*panic));
             }
-        };
-        let exchange = this.exchange.take();
-        Poll::Ready(match (polled, exchange) {
-            (Ok(response), Some(exchange)) => Ok(exchange.answered(response)),
-            (Ok(response), None) => Ok(response.map(|body| Observed::new(body, None, None))),
-            (Err(error), exchange) => {
-                if let Some(exchange) = exchange {
-                    exchange.failed();
-                }
+            resume_unwind(panic)
+        }
+        let polled = ready!(polled);
+        let Some(exchange) = this.exchange.take() else { unreachable!() };
+        Poll::Ready(match polled {
+            Ok(response) => Ok(exchange.answered(response)),
+            Err(error) => {
+                exchange.failed();
                 Err(error)
             }
         })

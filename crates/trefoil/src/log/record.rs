@@ -16,7 +16,9 @@ use trefoil_wire::protobuf::{Decode, Reader, Writer};
 use super::callsite::Callsite;
 use super::repeat::Repeated;
 use super::subsystem;
-use crate::attribute::{ATTRIBUTES_MAX, Encoded};
+use crate::attribute::ATTRIBUTES_MAX;
+#[cfg(feature = "http")]
+use crate::attribute::Encoded;
 use crate::config::LogSettings;
 use crate::context::Context;
 use crate::span::Current;
@@ -78,13 +80,24 @@ pub(super) fn close(
     fields.write(is_said, &mut w);
     let mut flags_at = 0;
     if let Some(current) = current {
-        w.trace_id(&current.trace_id.0);
-        w.span_id(&current.span_id.0);
-        // Written even if 0: the verdict over the trace may change it in place.
-        w.0.fixed32(8, u32::from(current.flags.0));
+        w.0.encoded(&place_in_trace(current));
         flags_at = w.0.len() - 4;
     }
     Finished { severity, flags_at, line, subsystem: None }
+}
+
+/// Trace, span and flags. These are written even if 0: the verdict over the trace may change
+/// them in place.
+fn place_in_trace(current: &Current) -> [u8; 33] {
+    let mut fields = [0; 33];
+    // Fields 9 and 10 of so many bytes, field 8 of four.
+    fields[..2].copy_from_slice(&[9 << 3 | 2, 16]);
+    fields[2..18].copy_from_slice(&current.trace_id.0);
+    fields[18..20].copy_from_slice(&[10 << 3 | 2, 8]);
+    fields[20..28].copy_from_slice(&current.span_id.0);
+    fields[28] = 8 << 3 | 5;
+    fields[29] = current.flags.0;
+    fields
 }
 
 /// A record that is being encoded.
@@ -146,6 +159,13 @@ impl<'r> Record<'r> {
         let mut finished = close(w, self.line_at, severity.0, self.fields, &is_said, current);
         finished.subsystem = self.subsystem;
         finished
+    }
+
+    /// Takes what a layer of ours has encoded.
+    #[cfg(feature = "http")]
+    pub(super) fn take(&mut self, encoded: &Encoded) {
+        self.attributes += encoded.count();
+        self.w.encoded(encoded.bytes());
     }
 
     fn put(&mut self, field: &Field, fill: impl FnOnce(&mut ValueWriter<'_>)) {
@@ -219,10 +239,6 @@ impl Visit for Record<'_> {
 
     /// Its text, and as `….cause` the texts of the errors below it, the nearest first.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        if let Some(encoded) = value.downcast_ref::<Encoded>() {
-            self.attributes += encoded.count();
-            return self.w.encoded(encoded.bytes());
-        }
         self.text(field, format_args!("{value}"));
         let Some(mut cause) = value.source() else { return };
         let key = format!("{}.cause", field.name());

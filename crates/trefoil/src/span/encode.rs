@@ -143,6 +143,9 @@ pub(crate) fn attribute_bool(buf: &mut Vec<u8>, field: u8, name: &str, value: bo
 pub(crate) fn attribute_int(buf: &mut Vec<u8>, field: u8, name: &str, value: i64) {
     match value {
         0..0x80 => pair(buf, field, name, &[tag(3, 0), value as u8]),
+        0x80..0x4000 => {
+            pair(buf, field, name, &[tag(3, 0), value as u8 | 0x80, (value >> 7) as u8]);
+        }
         _ => attribute_long_int(buf, field, name, value),
     }
 }

@@ -132,16 +132,19 @@ fn with<R>(span: &Span, work: impl FnOnce(&Spans, u64) -> R) -> Option<R> {
     .flatten()
 }
 
-/// Adds integers to a span as it ends, at less cost than `record`. False if it is none of
-/// ours, and nothing was added.
-pub(crate) fn add_integers(span: &Span, attributes: &[(&'static str, i64)]) -> bool {
-    with(span, |spans, id| spans.add_integers(id, attributes)).is_some()
+/// Adds integers to a span that ends at `end_ns`, at less cost than `record`. The time counts
+/// unless others hold the span, too. False if it is none of ours, and nothing was added.
+pub(crate) fn complete(span: &Span, end_ns: u64, attributes: &[(&'static str, i64)]) -> bool {
+    with(span, |spans, id| spans.complete(id, end_ns, attributes)).is_some()
 }
 
 impl Spans {
-    fn add_integers(&self, id: u64, attributes: &[(&'static str, i64)]) {
+    fn complete(&self, id: u64, end_ns: u64, attributes: &[(&'static str, i64)]) {
         let limit = self.0.limits.attributes;
         let untouched = self.with_open(id, |open| {
+            if open.handles == 1 && open.end_ns == 0 {
+                open.end_ns = end_ns;
+            }
             // Only what was added since the beginning could have one of the keys.
             let untouched = open.counts.attributes == open.counts.attributes_at_start;
             for (key, value) in attributes.iter().filter(|_| untouched) {

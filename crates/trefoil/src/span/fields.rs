@@ -46,6 +46,8 @@ pub(super) struct Found {
     pub(super) message: Text,
     /// `otel.kind` as a number of OTLP, else 0.
     pub(super) kind: u8,
+    /// When a layer of ours says that it began, else 0.
+    pub(super) start_ns: u64,
     /// `otel.status_code` as a number of OTLP.
     pub(super) status: Option<u8>,
     /// Whether a field says that something failed.
@@ -72,7 +74,11 @@ impl Text {
         texts.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn of(self, texts: &[u8]) -> &str {
+        if self.is_empty() {
+            return "";
+        }
         std::str::from_utf8(self.bytes(texts)).unwrap_or_default()
     }
 }
@@ -141,6 +147,17 @@ impl Fields<'_> {
         self.set(special, start);
     }
 
+    fn take(&mut self, encoded: &Encoded) {
+        self.found.attributes += encoded.count();
+        self.body.extend_from_slice(encoded.bytes());
+        if let Some((name, kind, start_ns)) = encoded.beginning() {
+            let start = self.texts.len();
+            self.texts.extend_from_slice(name);
+            self.found.name = Text::new(start..self.texts.len());
+            (self.found.kind, self.found.start_ns) = (kind, start_ns);
+        }
+    }
+
     /// A text that lies at the end of the texts is what `special` says it is.
     fn set(&mut self, special: Option<Special>, start: usize) {
         let text = &self.texts[start..];
@@ -157,6 +174,10 @@ impl Fields<'_> {
         }
     }
 }
+
+/// OTLP's `SPAN_KIND_SERVER`.
+#[cfg(feature = "http")]
+pub(crate) const SERVER: u8 = 2;
 
 /// `server`, `SERVER`, `Server`… as a number of OTLP.
 fn kind(text: &[u8]) -> Option<u8> {
@@ -222,8 +243,7 @@ impl Visit for Fields<'_> {
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         if let Some(encoded) = value.downcast_ref::<Encoded>() {
-            self.found.attributes += encoded.count();
-            return self.body.extend_from_slice(encoded.bytes());
+            return self.take(encoded);
         }
         self.text(field.name(), format_args!("{value}"));
         if value.source().is_some() && field.name() != "exception.message" {

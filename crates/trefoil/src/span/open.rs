@@ -65,8 +65,8 @@ pub(super) struct Open {
     pub(super) counts: Counts,
     /// Attributes, events and links as fields of OTLP's `Span`.
     pub(super) body: Vec<u8>,
-    /// Replaces the name, unless it is empty.
-    other_name: String,
+    /// Replaces the name, unless it is empty. A text, whose bytes is all that is mostly asked for.
+    other_name: Vec<u8>,
     /// Goes with the status.
     description: String,
     pub(super) heritage: Option<Arc<Heritage>>,
@@ -101,11 +101,20 @@ impl Open {
     }
 
     pub(super) fn name(&self) -> &str {
-        if self.other_name.is_empty() { self.name } else { &self.other_name }
+        std::str::from_utf8(self.name_bytes()).unwrap_or(self.name)
+    }
+
+    fn name_bytes(&self) -> &[u8] {
+        if self.other_name.is_empty() { self.name.as_bytes() } else { &self.other_name }
     }
 
     pub(super) fn set_name(&mut self, name: &str) {
-        replace(&mut self.other_name, name);
+        self.set_name_bytes(name.as_bytes());
+    }
+
+    fn set_name_bytes(&mut self, name: &[u8]) {
+        empty(&mut self.other_name);
+        self.other_name.extend_from_slice(name);
     }
 
     /// What the user says about the end. Once it is said to be well, it stays so.
@@ -143,7 +152,7 @@ impl Open {
 
     fn take_texts(&mut self, found: &Found, texts: &[u8]) {
         if !found.name.is_empty() {
-            self.set_name(found.name.of(texts));
+            self.set_name_bytes(found.name.bytes(texts));
         }
         let description = found.description.of(texts);
         if let Some(status) = found.status {
@@ -233,7 +242,7 @@ impl Open {
         times[3..11].copy_from_slice(&self.start_ns.to_le_bytes());
         times[11] = tag(8, 1);
         times[12..].copy_from_slice(&end_ns.to_le_bytes());
-        let name = self.name().as_bytes();
+        let name = self.name_bytes();
         if name.len() < 0x80 {
             let name_head = [tag(5, 2), name.len() as u8];
             put(out, [&ids, parent, &name_head, name, &times, &self.body]);
@@ -272,9 +281,7 @@ impl Open {
     pub(super) fn clear(&mut self) {
         empty(&mut self.body);
         self.heritage = None;
-        if !self.other_name.is_empty() {
-            replace(&mut self.other_name, "");
-        }
+        empty(&mut self.other_name);
         if !self.description.is_empty() {
             replace(&mut self.description, "");
         }

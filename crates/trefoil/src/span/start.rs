@@ -89,13 +89,14 @@ impl Spans {
             let mut fields = self.0.fields(buffers, SPAN_ATTRIBUTE);
             attributes.record(&mut fields);
             let mut found = fields.found;
+            let start_ns = if found.start_ns == 0 { clock::now_ns() } else { found.start_ns };
             let description = Description {
                 found: &mut found,
                 metadata: Some(metadata),
                 scope: metadata.target(),
                 name: metadata.name(),
                 kind: INTERNAL,
-                start_ns: clock::now_ns(),
+                start_ns,
                 heritage,
             };
             self.begin(parent.as_ref(), description, buffers, places)

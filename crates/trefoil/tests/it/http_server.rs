@@ -336,6 +336,54 @@ fn t2_spans_of_streams_end_with_the_stream() {
     assert_eq!(events.len(), 3, "{events:?}");
 }
 
+/// Nobody has to ask for an end that is known, nor to drop the body.
+#[test]
+fn t2_a_span_ends_with_the_frame_that_is_known_to_be_the_last() {
+    use http_body_util::BodyExt as _;
+    let left = run(async |telemetry| {
+        let service = routes().layer(telemetry.http_layer());
+        let request = http::Request::get("/jobs/7").body(Body::empty()).unwrap();
+        let mut body = service.oneshot(request).await.unwrap().into_body();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap().as_ref(), b"a job");
+        assert_eq!(telemetry.counts(trefoil::Signal::Traces).produced, 1);
+        assert!(body.frame().await.is_none());
+    });
+    let span = left.span("GET /jobs/{id}");
+    has(&span.attributes, &[("http.response.body.size", "5"), ("error.type", "-")]);
+    // One reading of the clock says when both ended, and how long both took.
+    let [line] = &left.logs[..] else { panic!("{:?}", left.logs) };
+    assert_eq!((line.time_unix_nano, &line.span_id), (span.end_time_unix_nano, &span.span_id));
+    let took = (span.end_time_unix_nano - span.start_time_unix_nano) as f64 / 1e9;
+    has(&line.attributes, &[("http.server.request.duration", &took.to_string())]);
+    assert_eq!(left.points("http.server.request.duration")[0].2, took);
+}
+
+/// A task that holds the span of a request goes on when that is answered: the span ends with it.
+#[test]
+fn t2_a_span_that_others_hold_ends_with_the_last_of_them() {
+    let left = run(async |telemetry| {
+        let (hold, held) = std::sync::mpsc::channel();
+        let routes = Router::new().route(
+            "/later",
+            get(move || async move {
+                hold.send(tracing::Span::current()).unwrap();
+                "soon"
+            }),
+        );
+        let server = serve(routes.layer(telemetry.http_layer())).await;
+        assert!(get_once(server, "/later").await.ends_with("soon"));
+        let span = held.recv().unwrap();
+        assert_eq!(telemetry.counts(trefoil::Signal::Traces).produced, 0);
+        span.in_scope(|| tracing::info!("still at work"));
+        drop(span);
+        ended(telemetry, 1).await;
+    });
+    let span = left.span("GET /later");
+    let last = left.logs.iter().map(|record| record.time_unix_nano).max();
+    assert!(Some(span.end_time_unix_nano) >= last, "{span:?}");
+}
+
 #[test]
 fn t2_spans_of_websockets_are_their_handshakes() {
     let (answer, left) = one(
