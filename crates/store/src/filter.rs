@@ -85,7 +85,8 @@ pub enum LineFilter {
     Contains(String),
     /// Does not contain it.
     NotContains(String),
-    /// Matches the pattern somewhere.
+    /// Matches the pattern somewhere. Flags stand in its text, as `(?i)`, and are not given to
+    /// whoever built it: from the text is read what a line must have.
     Regex(Regex),
     /// Does not match it anywhere.
     NotRegex(Regex),

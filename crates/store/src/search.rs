@@ -1,27 +1,72 @@
 //! Conditions on lines, ready to be looked for: which blocks, which rows, which texts.
 
-use crate::columns::Needle;
+use regex_syntax::hir::literal::{Extractor, Literal, Seq};
+use regex_syntax::hir::{Hir, HirKind};
+
+use crate::columns::{Needle, Sure};
 use crate::filter::LineFilter;
 use crate::model::Value;
 use crate::words::SoughtWords;
+
+/// Texts one of which is in whatever a pattern matches. `None` if there is no short list of
+/// them, as for `[a-z]+`.
+fn any_of(pattern: &str) -> Option<Vec<Needle>> {
+    let hir = regex_syntax::parse(pattern).ok()?;
+    let literals = required(&hir)?;
+    let needle = |literal: &Literal| Needle::new(str::from_utf8(literal.as_bytes()).ok()?);
+    let mut needles: Vec<Needle> =
+        literals.literals()?.iter().map(needle).collect::<Option<_>>()?;
+    needles.dedup_by(|a, b| a.piece() == b.piece());
+    Some(needles)
+}
+
+/// What must stand somewhere in a match: how it begins, or how the rest of it does from some
+/// place on.
+fn required(hir: &Hir) -> Option<Seq> {
+    let begin = |hir: &Hir| Extractor::new().extract(hir);
+    let rests = match hir.kind() {
+        HirKind::Capture(capture) => return required(&capture.sub),
+        HirKind::Concat(parts) => {
+            (0..parts.len()).map(|from| begin(&Hir::concat(parts[from..].to_vec()))).collect()
+        }
+        _ => vec![begin(hir)],
+    };
+    let useful = rests.into_iter().filter(|seq| seq.len().is_some_and(|len| len <= LITERALS_MAX));
+    useful.max_by_key(Seq::min_literal_len)
+}
+
+/// Looking for more texts than this takes as long as putting lines together.
+const LITERALS_MAX: usize = 8;
 
 /// All conditions of a scan on the line.
 #[derive(Debug)]
 pub(crate) struct LineSearch<'a> {
     lines: &'a [LineFilter],
-    /// Of each condition that a text is there.
-    needles: Vec<Needle>,
+    /// Of each list one at least is in every line that matches.
+    needles: Vec<Vec<Needle>>,
+    /// All conditions, if each is one that templates may decide.
+    sure: Option<Vec<Sure>>,
     pub(crate) words: SoughtWords,
 }
 
 impl<'a> LineSearch<'a> {
     pub(crate) fn new(lines: &'a [LineFilter]) -> Self {
-        let needle = |line: &LineFilter| match line {
-            LineFilter::Contains(text) => Needle::new(text),
-            _ => None,
+        let needles = |line: &LineFilter| match line {
+            LineFilter::Contains(text) => {
+                Needle::all_of(text).into_iter().map(|needle| vec![needle]).collect()
+            }
+            LineFilter::Regex(pattern) => Vec::from_iter(any_of(pattern.as_str())),
+            LineFilter::NotContains(_) | LineFilter::NotRegex(_) => Vec::new(),
         };
-        let needles = lines.iter().filter_map(needle).collect();
-        LineSearch { lines, needles, words: SoughtWords::of(lines) }
+        let needles = lines.iter().flat_map(needles).collect();
+        let sure = |line: &LineFilter| match line {
+            LineFilter::Contains(text) => Sure::has(text),
+            LineFilter::NotContains(text) => Sure::has_not(text),
+            LineFilter::Regex(pattern) => Some(Sure::Matches(pattern.clone())),
+            LineFilter::NotRegex(_) => None,
+        };
+        let sure = lines.iter().map(sure).collect();
+        LineSearch { lines, needles, sure, words: SoughtWords::of(lines) }
     }
 
     /// Whether every line will do.
@@ -29,13 +74,18 @@ impl<'a> LineSearch<'a> {
         self.lines.is_empty()
     }
 
-    pub(crate) fn needles(&self) -> &[Needle] {
-        &self.needles
+    /// Lists of which a line that matches has one each.
+    pub(crate) fn needles(&self) -> impl Iterator<Item = &[Needle]> {
+        self.needles.iter().map(Vec::as_slice)
+    }
+
+    pub(crate) fn sure(&self) -> Option<&[Sure]> {
+        self.sure.as_deref()
     }
 
     /// Whether bytes, which hold bodies as they are, may hold one that matches.
     pub(crate) fn may_be_in(&self, bytes: &[u8]) -> bool {
-        self.needles.iter().all(|needle| needle.is_in(bytes))
+        self.needles().all(|any| any.iter().any(|needle| needle.is_in(bytes)))
     }
 
     pub(crate) fn matches(&self, body: &Value<'_>) -> bool {
@@ -44,5 +94,36 @@ impl<'a> LineSearch<'a> {
 
     pub(crate) fn matches_text(&self, line: &str) -> bool {
         self.lines.iter().all(|filter| filter.matches(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pattern_requires_is_found() {
+        for (pattern, expected) in [
+            ("timeout", Some("timeout")),
+            (".*timeout.*", Some("timeout")),
+            ("time.?out|refused", Some("time refused")),
+            ("request [a-z]+ed", Some("request")),
+            ("(connection|socket) (reset|closed)", Some("connection socket closed")),
+            (r"^\w+ failed: \d+", Some("failed")),
+            ("x|[0-9]", None),
+            ("a*", None),
+            ("", None),
+            (r"\d{3}", None),
+            // However it begins.
+            ("(?i)error", Some("ROR ROr RoR Ror rOR rOr roR ror")),
+            ("-+", None),
+            ("(", None),
+        ] {
+            let found = any_of(pattern).map(|found| {
+                let text = |needle: &Needle| String::from_utf8_lossy(needle.piece()).into_owned();
+                found.iter().map(text).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found.as_deref(), expected, "{pattern}");
+        }
     }
 }

@@ -41,6 +41,9 @@ impl<'o> BitWriter<'o> {
     }
 }
 
+/// How many bits can be seen at once, wherever in a byte they begin.
+pub(super) const PEEKED_BITS: u32 = 57;
+
 /// Reads what [`BitWriter`] wrote. Past the end everything is zero: whoever reads checks at
 /// the end how far it went.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0 }
     }
 
-    /// The next bits, 57 of which at least are right.
+    /// The next bits, [`PEEKED_BITS`] of which at least are right.
     pub(super) fn peek(&self) -> u64 {
         let from = self.at / 8;
         let word = match self.bytes.get(from..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -76,7 +79,7 @@ impl<'a> BitReader<'a> {
 
     /// The next bits, at most 64.
     pub(super) fn take(&mut self, bits: u32) -> u64 {
-        if bits <= 56 {
+        if bits <= PEEKED_BITS {
             let value = self.peek() & ((1 << bits) - 1);
             self.skip(bits);
             return value;

@@ -15,11 +15,13 @@ use crate::words::WordsWriter;
 mod apart;
 mod needle;
 mod slot;
+mod sure;
 mod template;
 
 pub(crate) use apart::KnownTemplates;
 pub(crate) use needle::Needle;
 use slot::{Slot, SlotWriter};
+pub(crate) use sure::Sure;
 use template::{GAP, split};
 
 /// Fewer lines than this are cheaper as they are than as a template with columns.

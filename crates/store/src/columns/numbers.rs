@@ -6,7 +6,7 @@
 //! what it tells, and one of a few hundred numbers already pays for its code.
 
 use super::ROWS_MAX;
-use super::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, PEEKED_BITS};
 use crate::bytes::{Reader, put_varint};
 
 mod huffman;
@@ -197,9 +197,18 @@ fn classes(r: &mut Reader<'_>, values: &mut [u64]) -> Option<()> {
     let mut bits = BitReader::new(bytes);
     let table = Table::read(&mut bits, CLASS_COUNT)?;
     for value in values {
-        let class = table.take(&mut bits)?;
-        let base = base(class);
-        *value = base | bits.take(extra(class));
+        // Both in one look nearly always: what takes time is where the next bits begin.
+        let word = bits.peek();
+        let (class, len) = table.find(word)?;
+        let extra = extra(class);
+        *value = base(class);
+        if len + extra <= PEEKED_BITS {
+            *value |= (word >> len) & ((1 << extra) - 1);
+            bits.skip(len + extra);
+        } else {
+            bits.skip(len);
+            *value |= bits.take(extra);
+        }
     }
     r.take(bits.bytes_read()?)?;
     Some(())

@@ -89,3 +89,56 @@ fn a_search_finds_what_reading_all_finds() {
         assert!(skipped > 50, "{skipped}: most blocks have not what is sought");
     }
 }
+
+/// A condition of some kind on a piece of a line.
+fn condition(random: &mut Random, piece: &str) -> LineFilter {
+    let quoted = regex::escape(piece);
+    let pattern = match random.below(8) {
+        0 => quoted,
+        1 => format!(".*{quoted}.*"),
+        2 => format!("(?s:^.*{quoted})"),
+        3 => format!(r"\b{quoted}\b"),
+        4 => format!("(?i){quoted}"),
+        5 => format!("{quoted}$|ready"),
+        6 => format!(r"\w+[ =]{quoted}|état \d"),
+        _ => format!("({quoted}|Unhandled[A-Z])"),
+    };
+    let pattern = regex::Regex::new(&pattern).unwrap();
+    match random.below(6) {
+        0 => LineFilter::Contains(piece.to_owned()),
+        1 => LineFilter::NotContains(piece.to_owned()),
+        2 => LineFilter::NotRegex(pattern),
+        _ => LineFilter::Regex(pattern),
+    }
+}
+
+#[test]
+fn conditions_of_all_kinds_find_what_reading_all_finds() {
+    let random = &mut Random(11);
+    let store = Store::in_memory(Settings::default());
+    for rows in [5000, 200] {
+        store.append(&batch(random, rows)).unwrap();
+        if rows > 1000 {
+            store.flush().unwrap();
+        }
+    }
+    let snapshot = store.snapshot();
+    let (all, _) = lines(&snapshot, &[]);
+    let mut some = 0;
+    for n in 0..300 {
+        let mut conditions = Vec::new();
+        for _ in 0..=n % 2 {
+            let line: Vec<char> = all[random.below(all.len() as u64) as usize].chars().collect();
+            let from = random.below(line.len() as u64 + 1) as usize;
+            let len = [1, 4, 7, 20][random.below(4) as usize];
+            let piece: String = line[from..].iter().take(len).collect();
+            conditions.push(condition(random, &piece));
+        }
+        let (found, _) = lines(&snapshot, &conditions);
+        let fits = |line: &&String| conditions.iter().all(|condition| condition.matches(line));
+        let expect: Vec<&String> = all.iter().filter(fits).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expect, "{conditions:?}");
+        some += usize::from(!found.is_empty() && found.len() < all.len());
+    }
+    assert!(some > 150, "{some} searches find some lines and not all");
+}

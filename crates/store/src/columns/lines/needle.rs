@@ -5,7 +5,10 @@ use regex::bytes::Regex;
 use super::slot::{Base, Slot, Widths};
 use super::{Line, Lines, Template, bytes_at};
 
-/// A text that is sought in lines: the longest piece of it that is letters and digits.
+/// Looking for further pieces of a text would hardly rule out more lines.
+const PIECES_MAX: usize = 3;
+
+/// A text that is sought in lines: a piece of it that is letters and digits.
 ///
 /// A gap is a whole word, so the piece stands within one gap, or between gaps.
 #[derive(Debug)]
@@ -25,10 +28,23 @@ enum Found {
 impl Needle {
     /// `None` if nothing can be said of the text before a line is put together.
     pub(crate) fn new(text: &str) -> Option<Self> {
-        let pieces = text.split(|c: char| !c.is_ascii_alphanumeric());
-        let piece = pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.is_empty())?;
+        Needle::of_piece(pieces(text).max_by_key(|piece| piece.len())?)
+    }
+
+    /// One for each of the longest pieces of a text, all of which a line that has it has.
+    pub(crate) fn all_of(text: &str) -> Vec<Self> {
+        let mut pieces: Vec<&str> = pieces(text).collect();
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+        pieces.into_iter().take(PIECES_MAX).filter_map(Needle::of_piece).collect()
+    }
+
+    fn of_piece(piece: &str) -> Option<Self> {
         let finder = Regex::new(piece).ok()?;
         Some(Needle { piece: piece.as_bytes().to_vec(), finder })
+    }
+
+    pub(crate) fn piece(&self) -> &[u8] {
+        &self.piece
     }
 
     /// Whether the piece stands in a text.
@@ -84,6 +100,11 @@ impl Needle {
         any
     }
 
+    /// Whether the piece stands in no line of a template.
+    pub(super) fn is_in_none(&self, template: &Template, text: &[u8]) -> bool {
+        matches!(self.find(template, text), Found::No)
+    }
+
     fn find(&self, template: &Template, text: &[u8]) -> Found {
         if template.fixed.iter().any(|fixed| self.is_in(bytes_at(text, *fixed))) {
             return Found::All;
@@ -95,6 +116,10 @@ impl Needle {
         }
         if any { Found::Some(marks) } else { Found::No }
     }
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|piece| !piece.is_empty())
 }
 
 impl Lines {

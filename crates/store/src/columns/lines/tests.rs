@@ -182,6 +182,53 @@ fn bodies_that_were_taken_apart_before_make_the_same_block() {
     assert!(apart > 2000, "only {apart} bodies came apart");
 }
 
+/// What is said to be sure is so.
+#[test]
+fn what_templates_are_sure_of_is_so() {
+    let (mut sure_of, mut true_of) = ([0; 3], [0; 3]);
+    for seed in 0..25 {
+        let (bodies, times) = bodies_and_times(seed);
+        let mut writer = LinesWriter::default();
+        bodies.iter().zip(&times).for_each(|(body, &time)| push(&mut writer, body, time));
+        let (text, packed) = finish(&writer);
+        let lines = Lines::read(text, &packed, bodies.len()).expect("our own bytes");
+        let random = &mut Random(seed + 1000);
+        for _ in 0..20.min(bodies.len()) {
+            let Ok(text) = str::from_utf8(&bodies[random.below(bodies.len() as u64) as usize])
+            else {
+                continue;
+            };
+            let from = random.below(text.len() as u64) as usize;
+            let to = (from + 1 + random.below(9) as usize).min(text.len());
+            let Some(piece) = text.get(from..to) else { continue };
+            let escaped = regex::escape(piece);
+            let edges = [("", ""), (r"\b", r"\b"), ("(?m)^", ""), ("", "$"), ("(?i).", ".?")];
+            let (before, after) = edges[random.below(edges.len() as u64) as usize];
+            let pattern = regex::Regex::new(&format!("{before}{escaped}{after}")).unwrap();
+            let conditions =
+                [Sure::has(piece), Sure::has_not(piece), Some(Sure::Matches(pattern.clone()))];
+            for (kind, condition) in conditions.into_iter().enumerate() {
+                let Some(condition) = condition else { continue };
+                let sure = lines.surely(&[condition]);
+                for (row, body) in bodies.iter().enumerate() {
+                    let Ok(body) = str::from_utf8(body) else { continue };
+                    let is_so = match kind {
+                        0 => body.contains(piece),
+                        1 => !body.contains(piece),
+                        _ => pattern.is_match(body),
+                    };
+                    let is_sure = sure.as_ref().is_some_and(|sure| sure[row]);
+                    assert!(is_so || !is_sure, "seed {seed}, {kind}: {pattern}, {body:?}");
+                    sure_of[kind] += usize::from(is_sure);
+                    true_of[kind] += usize::from(is_so);
+                }
+            }
+        }
+    }
+    // Most pieces are of words in gaps.
+    assert!(sure_of.iter().all(|count| *count > 100), "sure of {sure_of:?} of {true_of:?}");
+}
+
 #[test]
 fn what_lines_have_in_common_is_kept_once() {
     let times: Vec<u64> = (0..2000).map(|n| 1_780_000_000_000_000_000 + n * 999_983_017).collect();

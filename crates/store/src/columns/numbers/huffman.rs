@@ -178,9 +178,9 @@ impl Table {
         Some(Table { entries, mask: (1 << longest) - 1 })
     }
 
-    pub(super) fn take(&self, bits: &mut BitReader<'_>) -> Option<usize> {
-        let (symbol, len) = self.entries[(bits.peek() & self.mask) as usize];
-        bits.skip(u32::from(len));
-        (len > 0).then_some(usize::from(symbol))
+    /// The symbol whose word these bits begin with, and the word's length.
+    pub(super) fn find(&self, bits: u64) -> Option<(usize, u32)> {
+        let (symbol, len) = self.entries[(bits & self.mask) as usize];
+        (len > 0).then_some((usize::from(symbol), u32::from(len)))
     }
 }

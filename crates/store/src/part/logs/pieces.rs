@@ -65,14 +65,16 @@ impl LogBodies {
             rows.retain(|&(_, row)| body(row).is_some_and(|body| search.matches(&body)));
             return Some(());
         };
-        for needle in search.needles() {
+        for any in search.needles() {
             // Bodies that are no text are other text once they are shown.
-            let may = lines.may_contain(needle);
+            let may: Vec<Vec<bool>> = any.iter().filter_map(|n| lines.may_contain(n)).collect();
             let is_text = |row: u32| kinds.get(row as usize) == Some(&0);
-            let has =
-                |row: u32| may.as_ref().is_some_and(|may| may.get(row as usize) == Some(&true));
+            let has = |row: u32| may.iter().any(|may| may.get(row as usize) == Some(&true));
             rows.retain(|&(_, row)| !is_text(row) || has(row));
         }
+        // Those that are sure to match need not be put together.
+        let sure = search.sure().filter(|_| !rows.is_empty());
+        let sure = sure.and_then(|conditions| lines.surely(conditions));
         let mut text = Vec::new();
         let mut malformed = false;
         rows.retain(|&(_, row)| {
@@ -81,6 +83,9 @@ impl LogBodies {
             let Some(&time_ns) = block.times.get(row) else { return false };
             if kinds.get(row) != Some(&0) {
                 return self.get(block, row).is_some_and(|body| search.matches(&body));
+            }
+            if sure.as_ref().is_some_and(|sure| sure.get(row) == Some(&true)) {
+                return true;
             }
             let whole = lines.put(row, time_ns, &mut text);
             match std::str::from_utf8(&text) {
