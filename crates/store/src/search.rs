@@ -8,36 +8,6 @@ use crate::filter::LineFilter;
 use crate::model::Value;
 use crate::words::SoughtWords;
 
-/// Texts one of which is in whatever a pattern matches. `None` if there is no short list of
-/// them, as for `[a-z]+`.
-fn any_of(pattern: &str) -> Option<Vec<Needle>> {
-    let hir = regex_syntax::parse(pattern).ok()?;
-    let literals = required(&hir)?;
-    let needle = |literal: &Literal| Needle::new(str::from_utf8(literal.as_bytes()).ok()?);
-    let mut needles: Vec<Needle> =
-        literals.literals()?.iter().map(needle).collect::<Option<_>>()?;
-    needles.dedup_by(|a, b| a.piece() == b.piece());
-    Some(needles)
-}
-
-/// What must stand somewhere in a match: how it begins, or how the rest of it does from some
-/// place on.
-fn required(hir: &Hir) -> Option<Seq> {
-    let begin = |hir: &Hir| Extractor::new().extract(hir);
-    let rests = match hir.kind() {
-        HirKind::Capture(capture) => return required(&capture.sub),
-        HirKind::Concat(parts) => {
-            (0..parts.len()).map(|from| begin(&Hir::concat(parts[from..].to_vec()))).collect()
-        }
-        _ => vec![begin(hir)],
-    };
-    let useful = rests.into_iter().filter(|seq| seq.len().is_some_and(|len| len <= LITERALS_MAX));
-    useful.max_by_key(Seq::min_literal_len)
-}
-
-/// Looking for more texts than this takes as long as putting lines together.
-const LITERALS_MAX: usize = 8;
-
 /// All conditions of a scan on the line.
 #[derive(Debug)]
 pub(crate) struct LineSearch<'a> {
@@ -95,6 +65,43 @@ impl<'a> LineSearch<'a> {
     pub(crate) fn matches_text(&self, line: &str) -> bool {
         self.lines.iter().all(|filter| filter.matches(line))
     }
+}
+
+/// Looking for more texts than this takes as long as putting lines together.
+const LITERALS_MAX: usize = 8;
+
+/// Places of a pattern that are tried, and what is looked at behind each: no pattern, however
+/// long, may take longer than the search.
+const PLACES_MAX: usize = 32;
+const PARTS_MAX: usize = 16;
+
+/// Texts one of which is in whatever a pattern matches. `None` if there is no short list of
+/// them, as for `[a-z]+`.
+fn any_of(pattern: &str) -> Option<Vec<Needle>> {
+    let hir = regex_syntax::parse(pattern).ok()?;
+    let literals = required(&hir)?;
+    let needle = |literal: &Literal| Needle::new(str::from_utf8(literal.as_bytes()).ok()?);
+    let mut needles: Vec<Needle> =
+        literals.literals()?.iter().map(needle).collect::<Option<_>>()?;
+    needles.dedup_by(|a, b| a.piece() == b.piece());
+    Some(needles)
+}
+
+/// What must stand somewhere in a match: how it begins, or how the rest of it does from some
+/// place on.
+fn required(hir: &Hir) -> Option<Seq> {
+    let begin = |hir: &Hir| Extractor::new().extract(hir);
+    let rests = match hir.kind() {
+        HirKind::Capture(capture) => return required(&capture.sub),
+        HirKind::Concat(parts) => {
+            let end = |from: usize| parts.len().min(from + PARTS_MAX);
+            let rest = |from: usize| begin(&Hir::concat(parts[from..end(from)].to_vec()));
+            (0..parts.len().min(PLACES_MAX)).map(rest).collect()
+        }
+        _ => vec![begin(hir)],
+    };
+    let useful = rests.into_iter().filter(|seq| seq.len().is_some_and(|len| len <= LITERALS_MAX));
+    useful.max_by_key(Seq::min_literal_len)
 }
 
 #[cfg(test)]
