@@ -74,6 +74,8 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
     /// The oldest append that it refers to for the labels of a series.
     pub(crate) oldest: Option<u64>,
+    /// Labels of the series that it names itself, in their order, as far as handles have them.
+    pub(crate) labels: Vec<Option<Labels>>,
 }
 
 /// Rows of one kind.
@@ -285,18 +287,24 @@ impl Batch {
                 put_bytes(&mut out, entry);
             }
         }
-        let oldest = self.encode_series(&mut out, instance, base);
+        let (oldest, labels) = self.encode_series(&mut out, instance, base);
         let sections = [&self.samples, &self.exemplars, &self.metadata, &self.logs, &self.spans];
         for section in sections {
             put_varint(&mut out, section.rows as u64);
             put_bytes(&mut out, &section.bytes);
         }
-        Encoded { bytes: out, oldest }
+        Encoded { bytes: out, oldest, labels }
     }
 
     /// In runs: labels, or references to series that lie one after the other elsewhere.
-    fn encode_series(&self, out: &mut Vec<u8>, instance: u64, base: u64) -> Option<u64> {
+    fn encode_series(
+        &self,
+        out: &mut Vec<u8>,
+        instance: u64,
+        base: u64,
+    ) -> (Option<u64>, Vec<Option<Labels>>) {
         let mut oldest: Option<u64> = None;
+        let mut labels = Vec::new();
         put_varint(out, self.series.len() as u64);
         let place = |series: &BatchSeries| series.place(instance).filter(|p| p.append > base);
         let follows = |a: &BatchSeries, b: &BatchSeries| match (place(a), place(b)) {
@@ -316,17 +324,19 @@ impl Batch {
             for series in run {
                 put_varint(out, u64::from(series.owner.0));
                 put_varint(out, u64::from(series.owner.1));
-                put_bytes(out, self.labels_of(series));
+                match &series.name {
+                    SeriesName::Labels(label) => {
+                        put_bytes(out, self.labels.get(*label).unwrap_or(&[]));
+                        labels.push(None);
+                    }
+                    SeriesName::Handle(handle) => {
+                        put_bytes(out, handle.labels().as_bytes());
+                        labels.push(Some(handle.labels().clone()));
+                    }
+                }
             }
         }
-        oldest
-    }
-
-    fn labels_of<'a>(&'a self, series: &'a BatchSeries) -> &'a [u8] {
-        match &series.name {
-            SeriesName::Labels(label) => self.labels.get(*label).unwrap_or(&[]),
-            SeriesName::Handle(handle) => handle.labels().as_bytes(),
-        }
+        (oldest, labels)
     }
 
     /// Notes that the append of this number, encoded with `base`, has told the store of its

@@ -78,6 +78,13 @@ impl Head {
         Head { base, tables: RwLock::default(), ranks: Ranks::default() }
     }
 
+    /// The same with room for as many series as there are in the head before.
+    pub(crate) fn after(before: &Head, base: u64) -> Self {
+        let mut tables = Tables::default();
+        tables.metrics.reserve(&before.read().metrics);
+        Head { base, tables: RwLock::new(tables), ranks: Ranks::default() }
+    }
+
     pub(crate) fn base(&self) -> u64 {
         self.base
     }
@@ -85,16 +92,26 @@ impl Head {
     /// Adds an encoded batch under its number. `None` if the bytes are not a batch: then
     /// the head may hold a part of it and must not be used further.
     pub(crate) fn apply(&self, number: u64, bytes: &Arc<Vec<u8>>) -> Option<()> {
+        self.apply_with(number, bytes, &[])
+    }
+
+    /// The same, sharing the labels that are in memory of the series it names itself.
+    pub(crate) fn apply_with(
+        &self,
+        number: u64,
+        bytes: &Arc<Vec<u8>>,
+        labels: &[Option<Labels>],
+    ) -> Option<()> {
         let payload = Payload::parse(bytes)?;
         let counted = u32::try_from(number.checked_sub(self.base)?).ok()?;
-        self.write().apply((number, counted), &payload, bytes)
+        self.write().apply((number, counted), &payload, bytes, labels)
     }
 
     /// Learns only which series an append names: later ones refer to it, but its rows are
     /// in parts already.
     pub(crate) fn learn(&self, number: u64, bytes: &[u8]) -> Option<()> {
         let payload = Payload::parse(bytes)?;
-        self.write().apply_series(number, &payload).map(|_| ())
+        self.write().apply_series(number, &payload, &[]).map(|_| ())
     }
 
     /// A head for what comes after `last` that still knows the series of this one.
@@ -148,8 +165,9 @@ impl Tables {
         (append, number): (u64, u32),
         payload: &Payload<'_>,
         bytes: &Arc<Vec<u8>>,
+        labels: &[Option<Labels>],
     ) -> Option<()> {
-        let (resources, scopes, series) = self.apply_series(append, payload)?;
+        let (resources, scopes, series) = self.apply_series(append, payload, labels)?;
         self.apply_metrics(number, payload, &series)?;
         if payload.logs.count == 0 && payload.spans.count == 0 {
             return Some(());
@@ -172,6 +190,7 @@ impl Tables {
         &mut self,
         append: u64,
         payload: &Payload<'_>,
+        labels: &[Option<Labels>],
     ) -> Option<(Vec<u32>, Vec<u32>, Vec<u32>)> {
         let mut resources = Vec::with_capacity(payload.resources.len());
         for entry in &payload.resources {
@@ -183,7 +202,8 @@ impl Tables {
             let decode = |b: &[u8]| Some(row::scope(&mut Reader::new(b))?.into_owned());
             scopes.push(self.scopes.insert(entry, decode)?);
         }
-        let series = self.metrics.name_series(append, &payload.series, &resources, &scopes)?;
+        let runs = &payload.series;
+        let series = self.metrics.name_series(append, runs, &resources, &scopes, labels)?;
         Some((resources, scopes, series))
     }
 

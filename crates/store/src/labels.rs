@@ -68,12 +68,17 @@ impl Labels {
     /// The value of a label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get_bytes(name)?).ok()
+    }
+
+    /// The same as bytes, which nothing need check to be UTF-8 again.
+    pub(crate) fn get_bytes(&self, name: &str) -> Option<&[u8]> {
         let mut rest = &*self.0;
         while !rest.is_empty() {
             let found = take_bytes(&mut rest)?;
             let value = take_bytes(&mut rest)?;
             if found == name.as_bytes() {
-                return std::str::from_utf8(value).ok();
+                return Some(value);
             }
         }
         None

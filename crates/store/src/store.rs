@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::batch::{BATCH_BYTES_MAX, Batch, Encoded};
+use crate::batch::{BATCH_BYTES_MAX, Batch};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::head::Head;
@@ -179,12 +179,12 @@ impl Store {
         for tried in 0.. {
             // Whoever is overtaken again and again refers to nothing.
             let base = if tried < 3 { hold(&self.view).head.base() } else { u64::MAX };
-            let Encoded { bytes, oldest } = batch.encode(self.instance, base);
-            if bytes.len() > PAYLOAD_BYTES_MAX {
+            let encoded = batch.encode(self.instance, base);
+            if encoded.bytes.len() > PAYLOAD_BYTES_MAX {
                 let limit = PAYLOAD_BYTES_MAX as u64;
                 return Err(Error::LimitExceeded { what: "bytes of one encoded batch", limit });
             }
-            if let Committed::At(append) = self.commit(Arc::new(bytes), oldest)? {
+            if let Committed::At(append) = self.commit(encoded)? {
                 batch.settle(self.instance, base, append);
                 break;
             }

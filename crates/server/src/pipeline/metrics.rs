@@ -10,6 +10,7 @@ pub(crate) mod known;
 mod name;
 mod series;
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -24,7 +25,7 @@ use super::{Intake, Pipeline};
 use delta::{Added, Step};
 use exponential::Exponential;
 use families::News;
-use known::{Handles, Key, KeyBytes};
+use known::{Cursor, Handles, Key, KeyBytes};
 use name::Shape;
 use series::{Base, PointLabels};
 
@@ -44,6 +45,8 @@ pub(super) struct Effects {
     pub(super) overflowed: (u64, String),
     /// Sums of what is too much, by series and time.
     sums: HashMap<(Labels, i64), f64>,
+    /// Reused for the keys of all points.
+    scratch: KeyBytes,
 }
 
 impl Effects {
@@ -115,6 +118,8 @@ struct Place {
     base: Base,
     /// Of resource and scope.
     key: Key,
+    /// Where the next point is known, most likely.
+    cursor: Cell<Cursor>,
 }
 
 impl Place {
@@ -129,7 +134,9 @@ impl Place {
         let mut bytes = KeyBytes::default();
         bytes.push(batch.resource_bytes(resource));
         bytes.push(batch.scope_bytes(scope));
-        Place { resource, scope, base, key: pipeline.known.key(bytes.bytes()) }
+        let key = pipeline.known.key(bytes.bytes());
+        let cursor = Cell::new(pipeline.known.cursor(key));
+        Place { resource, scope, base, key, cursor }
     }
 }
 
@@ -148,7 +155,9 @@ fn take(
         Ok(place) => place,
         Err(error) => return intake.refusals.refuse(*error, count, metric.name),
     };
-    let (name, family, key, bytes) = (None, place.key, place.key, KeyBytes::default());
+    let (name, family, key) = (None, place.key, place.key);
+    let mut bytes = std::mem::take(&mut effects.scratch);
+    bytes.clear();
     let (now_ns, overflows) = (intake.now_ns, false);
     let mut family = Family {
         pipeline,
@@ -163,7 +172,9 @@ fn take(
         latest_ms,
         effects,
     };
-    match family.translate(intake)? {
+    let translated = family.translate(intake);
+    family.effects.scratch = family.bytes;
+    match translated? {
         Ok(()) => Ok(()),
         Err(error) => intake.refusals.refuse(error, count, metric.name),
     }
@@ -197,12 +208,13 @@ fn target_info(
     bytes.push(b"target_info");
     bytes.push(batch.resource_bytes(resource));
     let key = pipeline.known.key(bytes.bytes());
-    let handles = match pipeline.known.get(key) {
+    let mut cursor = pipeline.known.cursor(key);
+    let handles = match pipeline.known.get(&mut cursor, key) {
         Some(handles) => handles,
         None => {
             let Some(labels) = base.target_info() else { return };
             let handles = Handles::new(vec![pipeline.store.series_handle(labels)]);
-            pipeline.known.insert(key, handles.clone());
+            pipeline.known.insert(&mut cursor, key, handles.clone());
             handles
         }
     };
@@ -418,10 +430,12 @@ impl<'f, 'a> Family<'f, 'a> {
         let pipeline = self.pipeline;
         let known = &pipeline.known;
         let key = known.key(self.bytes.bytes());
-        if let Some(handles) = known.get(key) {
+        let place = self.place;
+        let mut cursor = place.cursor.get();
+        if let Some(handles) = known.get(&mut cursor, key) {
+            place.cursor.set(cursor);
             return Ok(handles);
         }
-        let place = self.place;
         let mut labels = place.base.with_attributes(common.attributes)?;
         let name = self.name()?.to_owned();
         if !pipeline.cardinality.admits(&name, &labels, self.now_ns) {
@@ -438,7 +452,8 @@ impl<'f, 'a> Family<'f, 'a> {
         let handle = |labels| pipeline.store.series_handle(labels);
         let handles = Handles::new(all.into_iter().map(handle).collect());
         if !self.overflows {
-            known.insert(key, handles.clone());
+            known.insert(&mut cursor, key, handles.clone());
+            place.cursor.set(cursor);
         }
         Ok(handles)
     }

@@ -95,15 +95,18 @@ pub(crate) struct HeadExemplar {
 
 impl MetricsHead {
     /// Places of a payload's series; those it names itself can be referred to from now on.
+    /// Of these `shared` has the labels, one after the other, as far as they are in memory.
     pub(super) fn name_series(
         &mut self,
         append: u64,
         runs: &[SeriesRun<'_>],
         resources: &[u32],
         scopes: &[u32],
+        shared: &[Option<Labels>],
     ) -> Option<Vec<u32>> {
         let mut named: Vec<NamedSeries> = Vec::new();
         let mut any_new = false;
+        let mut shared = shared.iter();
         for run in runs {
             match run {
                 SeriesRun::New(entries) => {
@@ -111,7 +114,8 @@ impl MetricsHead {
                     for entry in entries {
                         let resource = *resources.get(entry.resource as usize)?;
                         let scope = *scopes.get(entry.scope as usize)?;
-                        let index = self.series(entry.labels, resource, scope)?;
+                        let shared = shared.next().and_then(Option::as_ref);
+                        let index = self.series((entry.labels, shared), resource, scope)?;
                         named.push(NamedSeries { index, resource, scope });
                     }
                 }
@@ -146,8 +150,8 @@ impl MetricsHead {
     pub(super) fn without_samples(&self) -> MetricsHead {
         let mut next = MetricsHead::default();
         for series in &self.series {
-            // The labels were a set when they came.
-            let _ = next.series(series.labels.as_bytes(), series.resource, series.scope);
+            let labels = (series.labels.as_bytes(), Some(&series.labels));
+            let _ = next.series(labels, series.resource, series.scope);
         }
         next.named.clone_from(&self.named);
         next.named_bytes = self.named_bytes;
@@ -155,14 +159,22 @@ impl MetricsHead {
         next
     }
 
-    pub(crate) fn series(&mut self, labels: &[u8], resource: u32, scope: u32) -> Option<u32> {
+    /// The place of a series by its labels, which may also be in memory as they are.
+    fn series(
+        &mut self,
+        (labels, shared): (&[u8], Option<&Labels>),
+        resource: u32,
+        scope: u32,
+    ) -> Option<u32> {
         if let Some(&index) = self.by_labels.get(labels) {
             let series = self.series.get_mut(index as usize)?;
             (series.resource, series.scope) = (resource, scope);
             return Some(index);
         }
         let index = u32::try_from(self.series.len()).ok()?;
-        let labels = Labels::from_bytes(labels)?;
+        debug_assert!(shared.is_none_or(|shared| shared.as_bytes() == labels));
+        // Whoever sends the series has them for as long as it does: one copy is enough.
+        let labels = shared.map_or_else(|| Labels::from_bytes(labels), |s| Some(s.clone()))?;
         let name = labels.metric_name().unwrap_or("");
         match self.by_name.get_mut(name) {
             Some(list) => list.push(index),
@@ -179,6 +191,27 @@ impl MetricsHead {
             rare: None,
         });
         Some(index)
+    }
+
+    /// Expects as many series as another head has.
+    pub(super) fn reserve(&mut self, like: &MetricsHead) {
+        self.by_labels.reserve(like.series.len());
+        self.series.reserve(like.series.len());
+    }
+
+    /// Places of all series, in the order of a part.
+    pub(crate) fn in_order(&self) -> Vec<u32> {
+        let mut names: Vec<_> = self.by_name.iter().collect();
+        names.sort_unstable_by_key(|(name, _)| *name);
+        let mut order = Vec::with_capacity(self.series.len());
+        let mut of_name: Vec<(&Labels, u32)> = Vec::new();
+        for (_, places) in names {
+            of_name.clear();
+            of_name.extend(places.iter().map(|&at| (&self.series[at as usize].labels, at)));
+            of_name.sort_unstable_by_key(|(labels, _)| *labels);
+            order.extend(of_name.iter().map(|(_, at)| at));
+        }
+        order
     }
 
     pub(crate) fn push(&mut self, index: u32, number: u32, sample: SampleRow) -> Option<()> {
@@ -314,7 +347,7 @@ mod tests {
             for histograms in [0b0000, 0b0001, 0b0110, 0b1000, 0b1111] {
                 let mut head = MetricsHead::default();
                 let labels = Labels::from_pairs([("__name__", "up")]);
-                let series = head.series(labels.as_bytes(), 0, 0).unwrap();
+                let series = head.series((labels.as_bytes(), None), 0, 0).unwrap();
                 let (mut found, mut expect) = (Samples::default(), Samples::default());
                 let mut gather = Gather::new(&mut expect);
                 for (i, start_ms) in starts.into_iter().enumerate() {

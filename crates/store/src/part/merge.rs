@@ -15,7 +15,7 @@ use super::{LEVEL_MERGE, LEVEL_MERGE_LOGS, PartInfo};
 use crate::columns::KnownTemplates;
 use crate::error::Result;
 use crate::head::clamp_time;
-use crate::labels::Labels;
+use crate::labels::{Labels, LabelsWriter};
 use crate::samples::Gather;
 use crate::snapshot::{Samples, TimeRange};
 use crate::vfs::Vfs;
@@ -264,12 +264,19 @@ struct SeriesInput<'a> {
     row: usize,
     /// Of the current row.
     labels: Labels,
+    writer: LabelsWriter,
     /// The data block last read.
     data: Option<(u32, Arc<Vec<u8>>)>,
     chunks: ChunkReader,
 }
 
-impl SeriesInput<'_> {
+impl<'a> SeriesInput<'a> {
+    fn new(part: &'a MetricsPart) -> Self {
+        let (labels, writer) = (Labels::empty(), LabelsWriter::default());
+        let (data, chunks) = (None, ChunkReader::default());
+        SeriesInput { part, next_block: 0, block: None, row: 0, labels, writer, data, chunks }
+    }
+
     /// As [`LogInput::settle`].
     fn settle(&mut self) -> Result<bool> {
         while self.block.as_ref().is_none_or(|block| self.row >= block.len()) {
@@ -285,7 +292,7 @@ impl SeriesInput<'_> {
             }
         }
         if let Some(block) = &self.block {
-            self.labels = block.labels(self.row);
+            self.labels = block.labels_by(&mut self.writer, self.row);
         }
         Ok(true)
     }
@@ -317,10 +324,7 @@ fn merge_metrics(
     let range = TimeRange { start_ns: cutoff_ns, end_ns: i64::MAX };
     let mut inputs = Vec::with_capacity(parts.len());
     for part in parts {
-        let labels = Labels::empty();
-        let chunks = ChunkReader::default();
-        let mut input =
-            SeriesInput { part, next_block: 0, block: None, row: 0, labels, data: None, chunks };
+        let mut input = SeriesInput::new(part);
         if !input.settle()? {
             return Ok(false);
         }

@@ -44,7 +44,8 @@ pub(crate) struct ChunkRef {
 
 /// Order of series in a part: by metric name, then labels.
 pub(crate) fn series_order(a: &Labels, b: &Labels) -> std::cmp::Ordering {
-    a.metric_name().unwrap_or("").cmp(b.metric_name().unwrap_or("")).then_with(|| a.cmp(b))
+    // Text orders as its bytes do.
+    a.get_bytes("__name__").cmp(&b.get_bytes("__name__")).then_with(|| a.cmp(b))
 }
 
 /// Writes a part; series come in [`series_order`], each with sorted samples.

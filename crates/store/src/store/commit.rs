@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use super::{HEAD_BYTES_PER_BYTE, Store, hold};
+use crate::batch::Encoded;
 use crate::error::{Error, Failure, Result};
 use crate::head::{Head, Tables};
+use crate::labels::Labels;
 use crate::wal::{Record, Wal};
 
 /// The queue before the WAL.
@@ -32,7 +34,16 @@ struct Waiting {
     payload: Arc<Vec<u8>>,
     /// The oldest append that the payload refers to.
     oldest: Option<u64>,
+    /// Labels that the payload repeats.
+    labels: Vec<Option<Labels>>,
     answer: OnceLock<Answer>,
+}
+
+impl Waiting {
+    fn new(encoded: Encoded) -> Self {
+        let Encoded { bytes, oldest, labels } = encoded;
+        Waiting { payload: Arc::new(bytes), oldest, labels, answer: OnceLock::new() }
+    }
 }
 
 type Answer = std::result::Result<Committed, Refusal>;
@@ -136,9 +147,9 @@ impl Drop for Turn<'_> {
 
 impl Store {
     /// Queues a batch and returns when the WAL holds it and the head shows it, or neither.
-    pub(super) fn commit(&self, payload: Arc<Vec<u8>>, oldest: Option<u64>) -> Result<Committed> {
-        let bytes = payload.len() as u64 * HEAD_BYTES_PER_BYTE;
-        let mine = Arc::new(Waiting { payload, oldest, answer: OnceLock::new() });
+    pub(super) fn commit(&self, encoded: Encoded) -> Result<Committed> {
+        let bytes = encoded.bytes.len() as u64 * HEAD_BYTES_PER_BYTE;
+        let mine = Arc::new(Waiting::new(encoded));
         self.commit.waiting_bytes.fetch_add(bytes, Relaxed);
         let mut queue = hold(&self.commit.queue);
         queue.waiting.push(Arc::clone(&mine));
@@ -200,7 +211,7 @@ impl Store {
     /// Puts what the WAL holds into the head, in the WAL's order.
     fn show(&self, head: &Head, records: &[Record], group: &[Arc<Waiting>]) {
         for ((number, payload), waiting) in records.iter().zip(group) {
-            if head.apply(*number, payload).is_none() {
+            if head.apply_with(*number, payload, &waiting.labels).is_none() {
                 let why = "a batch could not be read back; this is a defect".to_owned();
                 self.poison.set(why.clone());
                 return answer_all(group, &Err(Refusal::Poisoned(why)));
@@ -245,8 +256,7 @@ impl Store {
     pub(super) fn commit_group(&self, batches: &[crate::Batch]) -> Vec<Result<()>> {
         let waiting = |batch: &crate::Batch| {
             let encoded = batch.encode(self.instance, u64::MAX);
-            let payload = Arc::new(encoded.bytes);
-            Arc::new(Waiting { payload, oldest: None, answer: OnceLock::new() })
+            Arc::new(Waiting::new(Encoded { oldest: None, ..encoded }))
         };
         let group: Vec<Arc<Waiting>> = batches.iter().map(waiting).collect();
         let mut turn = self.commit.take_turn();

@@ -14,7 +14,7 @@ use crate::head::{Head, HeadSeries, RowRef, Tables};
 use crate::manifest::Manifest;
 use crate::model::Metadata;
 use crate::part::logs::LogsWriter;
-use crate::part::metrics::{MetricsWriter, series_order};
+use crate::part::metrics::MetricsWriter;
 use crate::part::spans::{SpansWriter, TraceNumbers, service_of};
 use crate::part::{LEVEL_FLUSH, Owner, PartFile, PartInfo, PartSet, Signal, partition_of};
 use crate::samples::Gather;
@@ -165,8 +165,10 @@ impl Store {
             view.last
         };
         self.commit.wal().rotate()?;
+        let current = Arc::clone(&hold(&self.view).head);
+        let next = Arc::new(Head::after(&current, last));
         let mut view = hold(&self.view);
-        let head = std::mem::replace(&mut view.head, Arc::new(Head::new(last)));
+        let head = std::mem::replace(&mut view.head, next);
         view.frozen = Some((head, last));
         Ok(())
     }
@@ -303,9 +305,8 @@ impl Flush<'_> {
     }
 
     fn metrics(&mut self, tables: &Tables) -> Result<()> {
-        let mut order: Vec<u32> = (0..tables.metrics.series.len() as u32).collect();
+        let order = tables.metrics.in_order();
         let series_at = |i: u32| &tables.metrics.series[i as usize];
-        order.sort_by(|&a, &b| series_order(&series_at(a).labels, &series_at(b).labels));
         let mut ranks = vec![0u32; order.len()];
         for (rank, &series) in order.iter().enumerate() {
             ranks[series as usize] = rank as u32;

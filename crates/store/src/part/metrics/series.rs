@@ -24,6 +24,8 @@ pub(crate) struct SeriesBlockWriter {
     min_ms: Vec<i64>,
     max_ms: Vec<i64>,
     metric_names: (Box<str>, Box<str>),
+    /// The last series that came.
+    last: Labels,
 }
 
 impl SeriesBlockWriter {
@@ -40,13 +42,7 @@ impl SeriesBlockWriter {
         if *self.metric_names.1 != *name {
             self.metric_names.1 = name.into();
         }
-        let mut pairs = 0;
-        for (name, value) in labels.iter() {
-            pairs += 1;
-            self.names.push(u64::from(self.symbols.insert(name.as_bytes()).0));
-            self.values.push(u64::from(self.symbols.insert(value.as_bytes()).0));
-        }
-        self.pair_counts.push(pairs);
+        self.push_pairs(labels);
         self.resources.push(u64::from(resource));
         self.scopes.push(u64::from(scope));
         self.chunk_counts.push(chunks.len() as u64);
@@ -56,6 +52,30 @@ impl SeriesBlockWriter {
             self.min_ms.push(chunk.min_ms);
             self.max_ms.push(chunk.max_ms);
         }
+    }
+
+    /// Series that follow each other have most of their pairs in common, at the same places.
+    fn push_pairs(&mut self, labels: &Labels) {
+        let last = std::mem::replace(&mut self.last, labels.clone());
+        let from = self.names.len();
+        let last_from = from - self.pair_counts.last().map_or(0, |&pairs| pairs as usize);
+        let mut last_pairs = (last_from..from).zip(last.iter_bytes());
+        for (name, value) in labels.iter_bytes() {
+            let (name, value) = match last_pairs.next() {
+                Some((at, (last_name, last_value))) => (
+                    if name == last_name { self.names[at] } else { self.number(name) },
+                    if value == last_value { self.values[at] } else { self.number(value) },
+                ),
+                None => (self.number(name), self.number(value)),
+            };
+            self.names.push(name);
+            self.values.push(value);
+        }
+        self.pair_counts.push((self.names.len() - from) as u64);
+    }
+
+    fn number(&mut self, text: &[u8]) -> u64 {
+        u64::from(self.symbols.insert(text).0)
     }
 
     pub(crate) fn len(&self) -> usize {
