@@ -6,6 +6,7 @@ use fastrace::local::LocalSpan;
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
+use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
@@ -17,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "span pair · opentelemetry API", start: || direct(Sampler::AlwaysOn) },
     Case { name: "span pair · fastrace", start: || fast(true) },
     Case { name: "span pair · registry and an empty layer", start: registry },
+    Case { name: "span pair · tracing, ids only", start: floor },
     Case { name: "sampled out · trefoil, errors kept", start: || ours(0.0, Ends::Well) },
     Case { name: "sampled out · trefoil, with an error", start: || ours(0.0, Ends::Badly) },
     Case { name: "sampled out · tracing-opentelemetry", start: || bridged(Sampler::AlwaysOff) },
@@ -69,6 +71,29 @@ fn registry() -> Running {
     struct Empty;
     impl<S: tracing::Subscriber> Layer<S> for Empty {}
     install(Registry::default().with(Empty));
+    through_tracing(Ends::Well, || {})
+}
+
+/// The floor: what `tracing` itself costs when somebody listens. Ids are handed out, nothing is
+/// looked at or kept.
+fn floor() -> Running {
+    struct Ids;
+    impl tracing::Subscriber for Ids {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+    install(Ids);
     through_tracing(Ends::Well, || {})
 }
 
