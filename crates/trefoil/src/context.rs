@@ -240,6 +240,12 @@ impl Context {
         Attached(std::marker::PhantomData)
     }
 
+    /// Whether this thread has a context attached.
+    #[inline]
+    pub(crate) fn is_any_attached() -> bool {
+        ATTACHED_COUNT.get() != 0
+    }
+
     /// The attached context, seen by `read`; `None` if there is none.
     #[inline]
     pub(crate) fn with_attached<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {

@@ -121,15 +121,13 @@ impl Spans {
             let entered = &mut stack.entered;
             let known = self.with_open(id, |open| {
                 open.fixed = true;
-                let current = Some(open.current(id));
-                entered.push(Entered::new(store, id, current, open.metadata, &open.heritage));
+                entered.push(Entered::new(store, id, Some(open.as_parent()), open.metadata));
             });
             if known.is_none() {
                 // What begins inside a span that is not recorded belongs to the one around it.
                 let outer = entered.last().filter(|outer| outer.store == store);
-                let current = outer.and_then(|outer| outer.current);
-                let heritage = outer.and_then(|outer| outer.heritage.clone());
-                entered.push(Entered::new(store, id, current, None, &heritage));
+                let inside = outer.and_then(|outer| outer.inside.clone());
+                entered.push(Entered::new(store, id, inside, None));
             }
         });
         #[cfg(feature = "opentelemetry")]
@@ -141,12 +139,14 @@ impl Spans {
         let store = self.address();
         let _guard = with_entered(|entered| {
             // Mostly the last; guards may be dropped in any order.
-            let is_this = |e: &Entered| e.id == id && e.store == store;
-            let left = match entered.last().is_some_and(is_this) {
-                true => entered.pop(),
-                false => entered.iter().rposition(is_this).map(|at| entered.remove(at)),
-            };
-            left.map(Entered::into_guard)
+            let at = entered.iter().rposition(|e| e.id == id && e.store == store)?;
+            let guard = entered[at].take_guard();
+            if at + 1 == entered.len() {
+                entered.truncate(at);
+            } else {
+                entered.remove(at);
+            }
+            Some(guard)
         });
         // What it guards ends here, when the list is not borrowed.
     }
@@ -210,15 +210,14 @@ impl Spans {
     /// More fields.
     pub(crate) fn record(&self, id: u64, values: &Record<'_>) {
         let mut buffers = Local::buffers();
-        let mut fields = self.0.fields(&mut buffers, SPAN_ATTRIBUTE);
-        values.record(&mut fields);
-        let found = fields.found;
+        let mut found = Found::default();
+        values.record(&mut self.0.fields(&mut buffers, &mut found, SPAN_ATTRIBUTE));
         self.with_open(id, |open| {
             open.counts.attributes_dropped += found.dropped;
             open.merge_attributes(&buffers.body, self.0.limits.attributes);
             open.take_found(&found, &buffers.texts);
         });
-        Local::put_back(buffers);
+        Local::keep_buffers(buffers);
     }
 
     /// A link to another span of this process.
@@ -242,7 +241,7 @@ impl Spans {
         link.push(encode::tag(6, 5));
         link.extend_from_slice(&flags.to_le_bytes());
         self.with_open(id, |open| open.add_link(&buffers.body, &self.0.limits));
-        Local::put_back(buffers);
+        Local::keep_buffers(buffers);
     }
 
     pub(crate) fn add_event(&self, id: u64, name: &str, attributes: &[(&str, crate::Value)]) {
@@ -261,7 +260,7 @@ impl Spans {
         bytes(&mut buffers.body, 2, name.as_bytes());
         self.0.write_attributes(&mut buffers.body, EVENT_ATTRIBUTE, attributes);
         self.with_open(id, |open| open.add_event(&buffers.body, &self.0.limits));
-        Local::put_back(buffers);
+        Local::keep_buffers(buffers);
     }
 
     /// An event of `tracing` inside a span becomes an event of the span.
@@ -273,10 +272,10 @@ impl Spans {
         }
         Local::with_fields(&self.0, |buffers, _| {
             fixed64(&mut buffers.body, 1, now_ns);
-            let mut fields = self.0.fields(buffers, EVENT_ATTRIBUTE);
+            let mut found = Found::default();
+            let mut fields = self.0.fields(buffers, &mut found, EVENT_ATTRIBUTE);
             fields.limits.attributes = self.0.limits.attributes_per_event;
             event.record(&mut fields);
-            let found = fields.found;
             let Buffers { body, texts } = buffers;
             finish_event(body, texts, &found, event.metadata());
             self.with_open(id, |open| {
@@ -305,7 +304,7 @@ impl Spans {
         }
         with_entered(|entered| {
             let last = entered.last().filter(|last| last.store == self.address())?;
-            last.current.map(|current| current.key)
+            last.inside.as_ref().map(|inside| inside.span.key)
         })?
     }
 
@@ -313,7 +312,7 @@ impl Spans {
     pub(crate) fn current_of(&self, event: &Event<'_>) -> Option<Current> {
         if let Some(parent) = event.parent() {
             let id = parent.into_u64();
-            return self.with_open(id, |open| open.current(id));
+            return self.with_open(id, |open| open.own);
         }
         if event.is_root() {
             return None;
@@ -325,7 +324,7 @@ impl Spans {
     pub(crate) fn current_here(&self) -> Option<Current> {
         #[cfg(feature = "opentelemetry")]
         if let Some(key) = self.active_key() {
-            return self.with_open(key, |open| open.current(key));
+            return self.with_open(key, |open| open.own);
         }
         current()
     }
@@ -376,7 +375,7 @@ impl Spans {
 
     /// The trace of the span leaves, whatever the sampler said.
     pub(crate) fn keep(&self, id: u64, reason: &'static str) {
-        let trace = self.with_open(id, |open| open.fate.undecided()).flatten();
+        let trace = self.with_open(id, |open| open.own.fate.undecided()).flatten();
         if let Some(key) = trace {
             self.0.keep_trace(key, reason);
         }
@@ -391,8 +390,7 @@ impl Spans {
     pub(crate) fn context_of(&self, id: u64) -> Option<Context> {
         self.with_open(id, |open| {
             open.fixed = true;
-            let current = open.current(id);
-            context(&current, open.heritage.as_deref())
+            context(&open.own, open.heritage.as_deref())
         })
     }
 
@@ -447,7 +445,7 @@ pub(crate) fn with_span_fields(see: &mut dyn FnMut(&str, AnyValue<'_>)) {
     let last = with_stack(|stack| {
         let last = stack.entered.last()?;
         let store = stack.store(last)?;
-        Some((store, last.current?.key))
+        Some((store, last.inside.as_ref()?.span.key))
     });
     if let Some((store, key)) = last.flatten() {
         Spans(store).with_fields_of(key, see);
@@ -501,8 +499,8 @@ pub(crate) fn current_context() -> Option<Context> {
         return spans.context_of(key).map(bridge::with_active_baggage);
     }
     let context = with_entered(|entered| {
-        let last = entered.last()?;
-        Some(context(last.current.as_ref()?, last.heritage.as_deref()))
+        let inside = entered.last()?.inside.as_ref()?;
+        Some(context(&inside.span, inside.heritage.as_deref()))
     })?;
     #[cfg(feature = "opentelemetry")]
     let context = context.map(bridge::with_active_baggage);
@@ -510,11 +508,11 @@ pub(crate) fn current_context() -> Option<Context> {
 }
 
 impl Store {
-    fn fields<'a>(&self, buffers: &'a mut Buffers, field: u8) -> Fields<'a> {
+    fn fields<'a>(&self, buffers: &'a mut Buffers, found: &'a mut Found, field: u8) -> Fields<'a> {
         let limits =
             Limits { attributes: self.limits.attributes, value_bytes: self.limits.value_bytes };
         let Buffers { body, texts } = buffers;
-        Fields { body, texts, field, limits, found: Found::default() }
+        Fields { body, texts, field, limits, found }
     }
 
     /// Attributes of an event or a link.
@@ -546,10 +544,10 @@ impl Store {
             self.note_panic(open, end_ns);
         }
         self.account.produced(1);
-        if let Some(key) = open.fate.undecided() {
+        if let Some(key) = open.own.fate.undecided() {
             return self.end_in_trace(key, open, end_ns, out, work);
         }
-        if open.fate == Fate::NONE {
+        if open.own.fate == Fate::NONE {
             self.account.sampled_out(1);
             return Leaving::default();
         }
@@ -574,7 +572,7 @@ impl Store {
         {
             bytes(out, 3, heritage.state.as_str().as_bytes());
         }
-        open::encode_flags(out, open.flags, open.remote_parent);
+        open::encode_flags(out, open.own.flags, open.remote_parent);
     }
 
     /// The span ends because its thread unwinds.

@@ -19,9 +19,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use super::encode::{SPAN_ATTRIBUTE, attribute_value};
 use super::ext::Status;
 use super::fields::{Found, Text};
-use super::local::{Buffers, Local, depth, with_entered, with_stack};
+use super::local::{Buffers, Local, Parent, depth, with_entered, with_stack};
 use super::open::Open;
-use super::start::{Description, INTERNAL, Parent, parent_of};
+use super::start::{Description, INTERNAL, parent_of};
 use super::{Fate, Spans};
 use crate::clock;
 use crate::context::{Baggage, BaggageEntry, Context, SpanContext, TraceFlags, TraceState};
@@ -39,7 +39,7 @@ pub(super) struct Bridge {
 
 impl Bridge {
     #[inline]
-    fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
 
@@ -55,7 +55,10 @@ impl Bridge {
     #[inline]
     pub(super) fn forget(&self, open: &Open) {
         if open.bridged {
-            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&open.span_id);
+            self.keys
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&u64::from_be_bytes(open.own.span_id.0));
         }
     }
 }
@@ -158,7 +161,7 @@ impl Spans {
         }
         let active = opentelemetry::Context::map_current(from_api)?;
         // Who enters a span activates it, so another one came later.
-        let entered = with_entered(|entered| entered.last()?.current.map(|c| c.span_id))?;
+        let entered = with_entered(|entered| Some(entered.last()?.inside.as_ref()?.span.span_id))?;
         (entered != Some(active.span_id)).then_some(active)
     }
 
@@ -184,7 +187,7 @@ impl Spans {
         }
         let key = with_entered(|entered| {
             let last = entered.last().filter(|last| last.store == self.address())?;
-            last.current.map(|current| current.key)
+            last.inside.as_ref().map(|inside| inside.span.key)
         })??;
         Some(self.parent_at(key)?.with_baggage(baggage))
     }
@@ -215,19 +218,19 @@ impl Spans {
             }
         };
         self.write(&mut buffers, &mut found, builder.attributes.unwrap_or_default());
-        let description = Description {
+        let mut new = Description {
             metadata: None,
             scope,
             name,
             kind: builder.span_kind.as_ref().map_or(INTERNAL, kind),
             start_ns: builder.start_time.map_or_else(clock::now_ns, unix_ns),
             found: &mut found,
-            heritage: parent.as_ref().and_then(Parent::heritage),
+            heritage: parent.as_ref().and_then(|parent| parent.heritage.clone()),
         };
         let id = Local::with(&self.0, |local| {
-            self.begin(parent.as_ref(), description, &mut buffers, local.places())
+            self.begin(parent.as_ref(), &mut new, &mut buffers, &mut local.places())
         });
-        Local::put_back(buffers);
+        Local::keep_buffers(buffers);
         for event in builder.events.unwrap_or_default() {
             let attributes = values(&event.attributes);
             self.add_event_at(id, unix_ns(event.timestamp), &event.name, &attributes);
@@ -324,7 +327,7 @@ impl api::Span for Span {
     }
 
     fn is_recording(&self) -> bool {
-        self.spans.with_open(self.id, |open| open.fate != Fate::NONE).unwrap_or(false)
+        self.spans.with_open(self.id, |open| open.own.fate != Fate::NONE).unwrap_or(false)
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {

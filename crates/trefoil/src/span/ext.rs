@@ -169,7 +169,7 @@ impl Spans {
         let limits = &self.0.limits;
         attribute_value(&mut buffers.body, SPAN_ATTRIBUTE, key, value, limits.value_bytes);
         self.with_open(id, |open| open.merge_attributes(&buffers.body, limits.attributes));
-        Local::put_back(buffers);
+        Local::keep_buffers(buffers);
     }
 
     pub(crate) fn record_error(&self, id: u64, error: &dyn Error) {

@@ -19,7 +19,7 @@ pub(super) struct Fields<'a> {
     /// The number of the field that holds an attribute.
     pub(super) field: u8,
     pub(super) limits: Limits,
-    pub(super) found: Found,
+    pub(super) found: &'a mut Found,
 }
 
 /// What may be at most.
@@ -162,7 +162,7 @@ impl Fields<'_> {
     fn set(&mut self, special: Option<Special>, start: usize) {
         let text = &self.texts[start..];
         let range = Text::new(start..self.texts.len());
-        let found = &mut self.found;
+        let found = &mut *self.found;
         match special {
             Some(Special::Name) => found.name = range,
             Some(Special::Kind) => found.kind = kind(text).unwrap_or(found.kind),

@@ -1,6 +1,6 @@
 //! What each thread has for itself: the spans it is in, places, buffers, ids.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
 
 use tracing_core::Metadata;
@@ -23,6 +23,14 @@ pub(crate) struct Current {
     pub(super) fate: Fate,
     /// Its place in the store.
     pub(super) key: u64,
+}
+
+impl Default for Current {
+    /// That of a place that no span was in yet.
+    fn default() -> Current {
+        let (trace_id, span_id) = (TraceId([0; 16]), SpanId([0; 8]));
+        Current { trace_id, span_id, flags: TraceFlags(0), fate: Fate::UNKNOWN, key: 0 }
+    }
 }
 
 impl Current {
@@ -59,15 +67,25 @@ pub(super) struct Heritage {
     pub(super) baggage: Baggage,
 }
 
+/// Whose child a span becomes.
+#[derive(Clone)]
+pub(super) struct Parent {
+    /// Its key is 0 if it is not an open span of this store.
+    pub(super) span: Current,
+    /// Whether it is in another process.
+    pub(super) remote: bool,
+    pub(super) heritage: Option<Arc<Heritage>>,
+}
+
 /// A span that this thread is in.
 pub(super) struct Entered {
     /// The store it lies in: a thread may use several, one after the other or nested.
     pub(super) store: *const Store,
     /// As `tracing` knows it, also if the store had no room for it.
     pub(super) id: u64,
-    pub(super) current: Option<Current>,
+    /// What begins here becomes a child of this.
+    pub(super) inside: Option<Parent>,
     pub(super) metadata: Option<&'static Metadata<'static>>,
-    pub(super) heritage: Option<Arc<Heritage>>,
     /// Makes it the active span of the OpenTelemetry API, too. Leaked when the thread ends
     /// within the span: that API's own stack may be gone by then.
     #[cfg(feature = "opentelemetry")]
@@ -85,32 +103,38 @@ impl Entered {
     pub(super) fn new(
         store: *const Store,
         id: u64,
-        current: Option<Current>,
+        inside: Option<Parent>,
         metadata: Option<&'static Metadata<'static>>,
-        heritage: &Option<Arc<Heritage>>,
     ) -> Entered {
         Entered {
             store,
             id,
-            current,
+            inside,
             metadata,
-            heritage: heritage.clone(),
             #[cfg(feature = "opentelemetry")]
             activated: None,
         }
     }
 
     #[inline]
-    pub(super) fn into_guard(self) -> Guard {
+    pub(super) fn take_guard(&mut self) -> Guard {
         #[cfg(feature = "opentelemetry")]
-        self.activated.map(std::mem::ManuallyDrop::into_inner)
+        self.activated.take().map(std::mem::ManuallyDrop::into_inner)
+    }
+
+    /// The span, if it is recorded.
+    pub(super) fn current(&self) -> Option<Current> {
+        self.inside.as_ref().map(|inside| inside.span)
     }
 }
 
 thread_local! {
     static STACK: RefCell<Stack> =
         const { RefCell::new(Stack { entered: Vec::new(), used_last: Weak::new() }) };
-    static LOCAL: RefCell<Local> = const { RefCell::new(Local::new()) };
+    /// Not here while it is in use.
+    static LOCAL: Cell<Option<Box<Local>>> = const { Cell::new(None) };
+    /// Whether this thread has made what it keeps.
+    static MADE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The current span of this thread, as logs, exemplars and propagation see it. Costs a few
@@ -119,9 +143,9 @@ thread_local! {
 pub(crate) fn current() -> Option<Current> {
     #[cfg(feature = "opentelemetry")]
     if let Some((spans, key)) = super::bridge::active_here() {
-        return spans.with_open(key, |open| open.current(key));
+        return spans.with_open(key, |open| open.own);
     }
-    with_entered(|entered| entered.last()?.current).flatten()
+    with_entered(|entered| entered.last()?.current()).flatten()
 }
 
 /// The spans this thread is in.
@@ -180,6 +204,8 @@ pub(crate) fn depth() -> usize {
 /// Places, buffers and random numbers of one thread.
 pub(super) struct Local {
     owner: Weak<Store>,
+    /// Whether it is thrown away after use, as the thread's own is in use or gone.
+    is_spare: bool,
     pub(super) spans: Cached,
     pub(super) traces: Cached,
     /// Bytes of undecided traces that this thread may still add without asking.
@@ -202,7 +228,12 @@ pub(super) struct Local {
 /// What a thread has for spans that begin.
 pub(super) struct Places<'a> {
     pub(super) spans: &'a mut Cached,
-    pub(super) traces: &'a mut Cached,
+    pub(super) traces: ForTraces<'a>,
+}
+
+/// What a thread has for traces that begin.
+pub(super) struct ForTraces<'a> {
+    pub(super) cached: &'a mut Cached,
     pub(super) random: &'a mut Random,
     pub(super) inherited: &'a mut Option<Arc<Heritage>>,
 }
@@ -230,9 +261,10 @@ pub(super) const KEPT_BYTES_MAX: usize = 4 << 10;
 const BUFFERS_MAX: usize = 4;
 
 impl Local {
-    const fn new() -> Local {
+    fn new(is_spare: bool) -> Local {
         Local {
             owner: Weak::new(),
+            is_spare,
             spans: Cached::new(),
             traces: Cached::new(),
             credit: 0,
@@ -251,23 +283,36 @@ impl Local {
     /// back afterwards: right, but slow.
     #[inline]
     pub(super) fn with<R>(store: &Arc<Store>, work: impl FnOnce(&mut Local) -> R) -> R {
-        let mut work = Some(work);
-        let done = LOCAL.try_with(|local| {
-            let mut local = local.try_borrow_mut().ok()?;
-            if !std::ptr::eq(local.owner.as_ptr(), Arc::as_ptr(store)) {
-                local.change_owner(store);
-            }
-            work.take().map(|work| work(&mut local))
-        });
-        match (done, work) {
-            (Ok(Some(result)), _) => result,
-            (_, Some(work)) => {
-                let mut local = Local::new();
-                local.owner = Arc::downgrade(store);
-                work(&mut local)
-            }
-            // `work` was taken and run, so there was a result.
-            (_, None) => unreachable!(),
+        let mut local = Local::take();
+        if !std::ptr::eq(local.owner.as_ptr(), Arc::as_ptr(store)) {
+            local.change_owner(store);
+        }
+        let result = work(&mut local);
+        local.put_back();
+        result
+    }
+
+    /// Takes it out of its place, where nobody else finds it then: only its pointer moves, and
+    /// there is one place in which `work` runs.
+    #[inline]
+    fn take() -> Box<Local> {
+        match LOCAL.try_with(Cell::take) {
+            Ok(Some(local)) => local,
+            Ok(None) => Local::make(MADE.replace(true)),
+            Err(_) => Local::make(true),
+        }
+    }
+
+    #[cold]
+    fn make(is_spare: bool) -> Box<Local> {
+        Box::new(Local::new(is_spare))
+    }
+
+    #[inline]
+    fn put_back(self: Box<Local>) {
+        if !self.is_spare {
+            // While the thread ends its place is gone, and it goes back to the store.
+            let _ = LOCAL.try_with(|place| place.set(Some(self)));
         }
     }
 
@@ -275,27 +320,30 @@ impl Local {
     #[inline]
     pub(super) fn with_fields<R>(
         store: &Arc<Store>,
-        work: impl FnOnce(&mut Buffers, Places<'_>) -> R,
+        work: impl FnOnce(&mut Buffers, &mut Places<'_>) -> R,
     ) -> R {
         Local::with(store, |local| {
             let Local { fields, spans, traces, random, inherited, .. } = local;
             // Here, not afterwards: the last user may have panicked.
             fields.clear();
-            work(fields, Places { spans, traces, random, inherited })
+            let traces = ForTraces { cached: traces, random, inherited };
+            work(fields, &mut Places { spans, traces })
         })
     }
 
     /// What a span needs to begin.
     pub(super) fn places(&mut self) -> Places<'_> {
         let Local { spans, traces, random, inherited, .. } = self;
-        Places { spans, traces, random, inherited }
+        Places { spans, traces: ForTraces { cached: traces, random, inherited } }
     }
 
     #[cold]
     fn change_owner(&mut self, store: &Arc<Store>) {
         self.give_back();
         self.owner = Arc::downgrade(store);
-        self.outbox = store.spans_out.outbox();
+        if !self.is_spare {
+            self.outbox = store.spans_out.outbox();
+        }
     }
 
     /// Everything that belongs to the store goes back to it.
@@ -315,36 +363,30 @@ impl Local {
     /// Takes a pair of empty buffers.
     #[inline]
     pub(super) fn buffers() -> Buffers {
-        LOCAL
-            .try_with(|local| local.try_borrow_mut().ok()?.buffers.pop())
-            .ok()
-            .flatten()
-            .unwrap_or_default()
+        let mut local = Local::take();
+        let buffers = local.buffers.pop();
+        local.put_back();
+        buffers.unwrap_or_default()
     }
 
-    /// The same when this is borrowed already.
+    /// Gives them back.
     #[inline]
-    pub(super) fn put_back_own(&mut self, buffers: &mut Buffers) {
-        if self.buffers.len() < BUFFERS_MAX {
+    pub(super) fn keep_buffers(mut buffers: Buffers) {
+        let mut local = Local::take();
+        if local.buffers.len() < BUFFERS_MAX {
             buffers.clear();
-            self.buffers.push(std::mem::take(buffers));
+            local.buffers.push(buffers);
         }
-    }
-
-    /// Puts them back.
-    #[inline]
-    pub(super) fn put_back(mut buffers: Buffers) {
-        let _ = LOCAL.try_with(|local| {
-            if let Ok(mut local) = local.try_borrow_mut() {
-                local.put_back_own(&mut buffers);
-            }
-        });
+        local.put_back();
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
         self.give_back();
+        if !self.is_spare {
+            MADE.set(false);
+        }
     }
 }
 

@@ -10,10 +10,9 @@ use trefoil_wire::protobuf::{Decode, Reader};
 use super::callsite::{Callsite, encode_location};
 use super::encode::{SPAN_ATTRIBUTE, bytes, put, tag, varint};
 use super::fields::Found;
-use super::local::{Current, Fate, Heritage, KEPT_BYTES_MAX, empty};
+use super::local::{Current, Heritage, KEPT_BYTES_MAX, Parent, empty};
 use crate::config::SpanLimits;
 use crate::context::TraceFlags;
-use crate::id::{SpanId, TraceId};
 
 /// OTLP's `Status.code`.
 pub(super) const UNSET: u8 = 0;
@@ -30,12 +29,10 @@ const LINK: u8 = 13;
 pub(super) struct Open {
     /// Handles that users hold.
     pub(super) handles: u32,
-    pub(super) trace_id: u128,
-    pub(super) span_id: u64,
-    /// 0 for a root.
-    pub(super) parent_id: u64,
-    pub(super) flags: TraceFlags,
-    pub(super) fate: Fate,
+    /// What others get to know of it.
+    pub(super) own: Current,
+    /// All zero for a root.
+    pub(super) parent_id: [u8; 8],
     /// Key of the parent, if that is a span of this store.
     pub(super) parent_key: u64,
     /// Whether the parent is in another process.
@@ -86,14 +83,10 @@ pub(super) struct Counts {
 }
 
 impl Open {
-    pub(super) fn current(&self, key: u64) -> Current {
-        Current {
-            trace_id: TraceId(self.trace_id.to_be_bytes()),
-            span_id: SpanId(self.span_id.to_be_bytes()),
-            flags: self.flags,
-            fate: self.fate,
-            key,
-        }
+    /// What is begun inside is a child of.
+    #[inline]
+    pub(super) fn as_parent(&self) -> Parent {
+        Parent { span: self.own, remote: false, heritage: self.heritage.clone() }
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -226,15 +219,15 @@ impl Open {
         let mut ids = [0; 28];
         ids[0] = tag(1, 2);
         ids[1] = 16;
-        ids[2..18].copy_from_slice(&self.trace_id.to_be_bytes());
+        ids[2..18].copy_from_slice(&self.own.trace_id.0);
         ids[18] = tag(2, 2);
         ids[19] = 8;
-        ids[20..].copy_from_slice(&self.span_id.to_be_bytes());
+        ids[20..].copy_from_slice(&self.own.span_id.0);
         let mut parent = [0; 10];
         parent[0] = tag(4, 2);
         parent[1] = 8;
-        parent[2..].copy_from_slice(&self.parent_id.to_be_bytes());
-        let parent = if self.parent_id == 0 { &[] } else { &parent[..] };
+        parent[2..].copy_from_slice(&self.parent_id);
+        let parent = if self.parent_id == [0; 8] { &[] } else { &parent[..] };
         let mut times = [0; 20];
         times[0] = tag(6, 0);
         times[1] = self.kind;

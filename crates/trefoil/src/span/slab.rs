@@ -117,21 +117,26 @@ impl<T: Default> Slab<T> {
     /// `cache` is new, or no other slab was ever given it since it was cleared.
     #[inline]
     #[allow(unsafe_code)]
-    pub(super) unsafe fn take(&self, cache: &mut Cached, fill: impl FnOnce(&mut T)) -> Option<Key> {
+    pub(super) unsafe fn take(
+        &self,
+        cache: &mut Cached,
+        fill: impl FnOnce(Key, &mut T),
+    ) -> Option<Key> {
         let index = match cache.0.pop() {
             Some(index) => index,
             None => self.refill(&mut cache.0)?,
         };
         let place = self.place(index)?;
         let generation = place.generation.load(Ordering::Relaxed).wrapping_add(1);
+        let key = Key::new(index, generation);
         // SAFETY: the index came from this slab's free places, by what the caller promises, so
         // the place is free and no other thread takes it. Threads with an old key, or that look
         // at all places, lock it and find that the generation is even; they leave the value
         // alone. Those that used it last did so before it was freed, which happened in this
         // thread or before the lock on the list of free places was released to it.
-        fill(unsafe { &mut *place.value.get() });
+        fill(key, unsafe { &mut *place.value.get() });
         place.generation.store(generation, Ordering::Release);
-        Some(Key::new(index, generation))
+        Some(key)
     }
 
     /// The value, if it still lives. `read` must not call foreign code: the place is locked.
@@ -268,7 +273,7 @@ mod tests {
         fill: impl FnOnce(&mut T),
     ) -> Option<Key> {
         // SAFETY: each test uses its caches with one slab.
-        unsafe { slab.take(cache, fill) }
+        unsafe { slab.take(cache, |_, value| fill(value)) }
     }
 
     #[test]

@@ -9,37 +9,21 @@ use trefoil_wire::otlp::AnyValue;
 
 use super::encode::{SPAN_ATTRIBUTE, attribute_str};
 use super::fields::Found;
-use super::local::{Buffers, Fate, Heritage, Local, Places, with_entered};
+use super::local::{
+    Buffers, Current, Fate, ForTraces, Heritage, Local, Parent, Places, with_entered,
+};
 use super::open::{Counts, Open, UNSET, attributes};
 use super::slab::{Cached, Key};
-use super::undecided::Undecided;
 use super::{Spans, Store, UNRECORDED};
 use crate::account::Dropped;
 use crate::clock;
-use crate::context::{Context, SpanContext, TraceFlags, TraceState};
-use crate::id::{SpanId, TraceId};
+use crate::context::{Baggage, Context, SpanContext, TraceFlags, TraceState};
+use crate::id::TraceId;
 use crate::sample::{Decision, Start};
 
-/// Whose child a span becomes.
-pub(super) struct Parent {
-    trace_id: TraceId,
-    span_id: SpanId,
-    flags: TraceFlags,
-    fate: Fate,
-    remote: bool,
-    heritage: Option<Arc<Heritage>>,
-    /// 0 if it is not an open span of this store.
-    key: u64,
-}
-
 impl Parent {
-    pub(super) fn heritage(&self) -> Option<Arc<Heritage>> {
-        self.heritage.clone()
-    }
-
     /// The same, handing down other baggage.
-    #[cfg(feature = "opentelemetry")]
-    pub(super) fn with_baggage(mut self, baggage: crate::context::Baggage) -> Parent {
+    pub(super) fn with_baggage(mut self, baggage: Baggage) -> Parent {
         let state = self.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default();
         self.heritage = heritage(state, baggage);
         self
@@ -61,77 +45,99 @@ pub(super) struct Description<'a> {
 /// OTLP's `SPAN_KIND_INTERNAL`.
 pub(super) const INTERNAL: u8 = 1;
 
-/// What was decided about a local root, or taken over from the parent.
-struct Settled {
-    trace_id: TraceId,
-    flags: TraceFlags,
-    fate: Fate,
-    heritage: Option<Arc<Heritage>>,
-    local_root: bool,
-}
-
 impl Spans {
     /// Begins a span of `tracing`.
     pub(crate) fn new_span(&self, attributes: &Attributes<'_>) -> u64 {
-        let mut parent = if let Some(parent) = attributes.parent() {
+        Local::with_fields(&self.0, |buffers, places| {
+            let mut found = Found::default();
+            attributes.record(&mut self.0.fields(buffers, &mut found, SPAN_ATTRIBUTE));
+            let metadata = attributes.metadata();
+            let mut new = Description {
+                metadata: Some(metadata),
+                scope: metadata.target(),
+                name: metadata.name(),
+                kind: INTERNAL,
+                start_ns: if found.start_ns == 0 { clock::now_ns() } else { found.start_ns },
+                found: &mut found,
+                heritage: None,
+            };
+            self.with_parent_of(attributes, |parent| {
+                new.heritage = match parent {
+                    Some(parent) => parent.heritage.clone(),
+                    None => attached_baggage(),
+                };
+                self.begin(parent, &mut new, buffers, places)
+            })
+        })
+    }
+
+    /// Says whose child a new span becomes. `begin` is called once.
+    #[inline]
+    fn with_parent_of(
+        &self,
+        attributes: &Attributes<'_>,
+        mut begin: impl FnMut(Option<&Parent>) -> u64,
+    ) -> u64 {
+        if attributes.is_contextual() && !Context::is_any_attached() && !self.has_bridge() {
+            // Mostly so: the parent, if any, is looked at where it lies.
+            let begun = with_entered(|entered| {
+                let last = entered.last().filter(|last| last.store == self.address());
+                begin(last.and_then(|last| last.inside.as_ref()))
+            });
+            if let Some(id) = begun {
+                return id;
+            }
+        }
+        begin(self.parent_of(attributes).as_ref())
+    }
+
+    /// Whether spans of the OpenTelemetry API lie in this store, too.
+    #[inline]
+    fn has_bridge(&self) -> bool {
+        #[cfg(feature = "opentelemetry")]
+        return self.0.bridge.is_on();
+        #[cfg(not(feature = "opentelemetry"))]
+        false
+    }
+
+    #[cold]
+    fn parent_of(&self, attributes: &Attributes<'_>) -> Option<Parent> {
+        if let Some(parent) = attributes.parent() {
             self.parent_at(parent.into_u64())
         } else if attributes.is_root() {
             Context::with_attached(parent_of).flatten()
         } else {
             self.contextual_parent()
-        };
-        let heritage = match &mut parent {
-            Some(parent) => parent.heritage.take(),
-            None => attached_baggage(),
-        };
-        let metadata = attributes.metadata();
-        Local::with_fields(&self.0, |buffers, places| {
-            let mut fields = self.0.fields(buffers, SPAN_ATTRIBUTE);
-            attributes.record(&mut fields);
-            let mut found = fields.found;
-            let start_ns = if found.start_ns == 0 { clock::now_ns() } else { found.start_ns };
-            let description = Description {
-                found: &mut found,
-                metadata: Some(metadata),
-                scope: metadata.target(),
-                name: metadata.name(),
-                kind: INTERNAL,
-                start_ns,
-                heritage,
-            };
-            self.begin(parent.as_ref(), description, buffers, places)
-        })
+        }
     }
 
     /// Begins a span whose attributes are written already. In `buffers` it leaves what the
     /// place held before.
-    #[inline]
+    #[inline(never)]
     #[allow(unsafe_code)]
     pub(super) fn begin(
         &self,
         parent: Option<&Parent>,
-        new: Description<'_>,
+        new: &mut Description<'_>,
         buffers: &mut Buffers,
-        mut places: Places<'_>,
+        places: &mut Places<'_>,
     ) -> u64 {
         let store = &*self.0;
         if let Some(heritage) = &new.heritage {
             store.write_baggage(heritage, &mut buffers.body, new.found);
         }
-        let span_id = places.random.span_id(new.start_ns);
-        let settled = store.settle(parent, &new, buffers, &mut places);
-        let Places { spans, traces, .. } = places;
-        let fate = settled.fate;
-        let fill = |open: &mut Open| {
-            open.span_id = u64::from_be_bytes(span_id.0);
-            fill(open, parent, &new, settled, buffers);
+        let Places { spans, traces } = places;
+        let fill = |key: Key, open: &mut Open| {
+            open.own.span_id = traces.random.span_id(new.start_ns);
+            open.own.key = key.get();
+            store.settle(open, parent, new, buffers, traces);
+            fill(open, new, buffers);
         };
         // SAFETY: the cache is the thread's, which gives it back and clears it before it uses
         // another store (`Local::with`); places of traces are apart there.
-        let key = unsafe { store.open.take(spans, fill) };
-        match key {
+        match unsafe { store.open.take(spans, fill) } {
             Some(key) => key.get(),
-            None => store.no_room(fate, traces),
+            None => store.no_room(),
         }
     }
 
@@ -145,10 +151,10 @@ impl Spans {
                 if open.fixed {
                     return;
                 }
-                if let Some(trace) = open.fate.undecided() {
+                if let Some(trace) = open.own.fate.undecided() {
                     store.leave_trace(trace, &mut local.traces);
                 }
-                let new = Description {
+                let new = &mut Description {
                     metadata: open.metadata,
                     scope: open.scope,
                     name: open.name,
@@ -162,10 +168,9 @@ impl Spans {
                 };
                 let mut buffers = Buffers::default();
                 std::mem::swap(&mut buffers.body, &mut open.body);
-                let mut places = local.places();
-                let settled = store.settle(parent.as_ref(), &new, &buffers, &mut places);
+                let Places { traces, .. } = &mut local.places();
+                store.settle(open, parent.as_ref(), new, &buffers, traces);
                 std::mem::swap(&mut buffers.body, &mut open.body);
-                take_over(open, parent.as_ref(), settled);
             });
         });
     }
@@ -185,41 +190,21 @@ impl Spans {
         }
         self.with_open(id, |open| {
             open.fixed = true;
-            let current = open.current(id);
-            Parent {
-                trace_id: current.trace_id,
-                span_id: current.span_id,
-                flags: current.flags,
-                fate: current.fate,
-                remote: false,
-                heritage: open.heritage.clone(),
-                key: id,
-            }
+            open.as_parent()
         })
     }
 
     /// The innermost span that this thread is in.
     fn entered_parent(&self) -> Option<Parent> {
-        let (mut parent, depth) = with_entered(|entered| {
+        let (parent, depth) = with_entered(|entered| {
             let last = entered.last().filter(|last| last.store == self.address())?;
-            let current = last.current?;
-            let parent = Parent {
-                trace_id: current.trace_id,
-                span_id: current.span_id,
-                flags: current.flags,
-                fate: current.fate,
-                remote: false,
-                heritage: last.heritage.clone(),
-                key: current.key,
-            };
-            Some((parent, entered.len()))
+            Some((last.inside.clone()?, entered.len()))
         })??;
         // Baggage that was attached inside the span goes with what begins there.
-        if let Some(baggage) = Context::baggage_attached_within(depth) {
-            let state = parent.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default();
-            parent.heritage = heritage(state, baggage);
+        match Context::baggage_attached_within(depth) {
+            Some(baggage) => Some(parent.with_baggage(baggage)),
+            None => Some(parent),
         }
-        Some(parent)
     }
 }
 
@@ -232,32 +217,20 @@ fn attached_baggage() -> Option<Arc<Heritage>> {
 /// The span of a context as a parent.
 pub(super) fn parent_of(context: &Context) -> Option<Parent> {
     let span = context.span.as_ref()?;
-    Some(Parent {
-        trace_id: span.trace_id,
-        span_id: span.span_id,
-        flags: span.flags,
-        fate: context.fate,
-        remote: span.remote,
-        heritage: heritage(span.state.clone(), context.baggage.clone()),
-        key: 0,
-    })
+    let heritage = heritage(span.state.clone(), context.baggage.clone());
+    let (remote, fate) = (span.remote, context.fate);
+    let (trace_id, span_id, flags) = (span.trace_id, span.span_id, span.flags);
+    Some(Parent { span: Current { trace_id, span_id, flags, fate, key: 0 }, remote, heritage })
 }
 
-fn heritage(state: TraceState, baggage: crate::context::Baggage) -> Option<Arc<Heritage>> {
+fn heritage(state: TraceState, baggage: Baggage) -> Option<Arc<Heritage>> {
     let some = !state.is_empty() || !baggage.is_empty();
     some.then(|| Arc::new(Heritage { state, baggage }))
 }
 
 #[inline]
-fn fill(
-    open: &mut Open,
-    parent: Option<&Parent>,
-    new: &Description<'_>,
-    settled: Settled,
-    buffers: &mut Buffers,
-) {
+fn fill(open: &mut Open, new: &Description<'_>, buffers: &mut Buffers) {
     open.handles = 1;
-    take_over(open, parent, settled);
     open.start_ns = new.start_ns;
     open.metadata = new.metadata;
     open.scope = new.scope;
@@ -278,105 +251,94 @@ fn fill(
     open.take_found(new.found, &buffers.texts);
 }
 
-#[inline]
-fn take_over(open: &mut Open, parent: Option<&Parent>, settled: Settled) {
-    open.trace_id = u128::from_be_bytes(settled.trace_id.0);
-    open.flags = settled.flags;
-    open.fate = settled.fate;
-    open.heritage = settled.heritage;
-    open.local_root = settled.local_root;
-    open.parent_id = parent.map_or(0, |parent| u64::from_be_bytes(parent.span_id.0));
-    open.parent_key = parent.map_or(0, |parent| parent.key);
-    open.remote_parent = parent.is_some_and(|parent| parent.remote);
-}
-
 impl Store {
     /// The span is not recorded.
     #[cold]
-    fn no_room(&self, fate: Fate, traces: &mut Cached) -> u64 {
-        if let Some(trace) = fate.undecided() {
-            self.leave_trace(trace, traces);
-        }
+    fn no_room(&self) -> u64 {
         self.account.produced(1);
         self.account.dropped(Dropped::Evicted, 1);
         UNRECORDED
     }
 
-    /// Takes over what was decided about the parent's trace, or decides.
+    /// Takes over what was decided about the parent's trace, or decides. Written where it stays:
+    /// what goes from hand to hand in structures is copied, and copying what was written in
+    /// smaller pieces just before makes the processor wait.
     #[inline]
     fn settle(
         &self,
+        open: &mut Open,
         parent: Option<&Parent>,
-        new: &Description<'_>,
+        new: &mut Description<'_>,
         buffers: &Buffers,
-        places: &mut Places<'_>,
-    ) -> Settled {
-        if let Some(parent) = parent {
-            let lives = match parent.fate.undecided() {
-                Some(trace) => self.join_trace(trace),
-                None => parent.fate != Fate::UNKNOWN,
-            };
-            if lives {
-                return Settled {
-                    trace_id: parent.trace_id,
-                    flags: parent.flags,
-                    fate: parent.fate,
-                    heritage: new.heritage.clone(),
-                    local_root: false,
-                };
+        traces: &mut ForTraces<'_>,
+    ) {
+        open.heritage = new.heritage.take();
+        open.local_root = true;
+        let Some(parent) = parent else {
+            open.own.trace_id = traces.random.trace_id(new.start_ns);
+            (open.parent_id, open.parent_key, open.remote_parent) = ([0; 8], 0, false);
+            if self.samples_all_new {
+                open.own.flags = TraceFlags(TraceFlags::RANDOM.0 | TraceFlags::SAMPLED.0);
+                open.own.fate = Fate::DIRECT;
+                return;
             }
-        }
-        let (trace_id, random) = match parent {
-            Some(parent) => (parent.trace_id, parent.flags.0 & TraceFlags::RANDOM.0),
-            None => (places.random.trace_id(new.start_ns), TraceFlags::RANDOM.0),
+            return self.settle_anew(open, None, new, buffers, traces);
         };
-        if self.samples_all_new && parent.is_none() {
-            let flags = TraceFlags(random | TraceFlags::SAMPLED.0);
-            let heritage = new.heritage.clone();
-            return Settled { trace_id, flags, fate: Fate::DIRECT, heritage, local_root: true };
+        open.own.trace_id = parent.span.trace_id;
+        open.parent_id = parent.span.span_id.0;
+        (open.parent_key, open.remote_parent) = (parent.span.key, parent.remote);
+        let lives = match parent.span.fate.undecided() {
+            Some(trace) => self.join_trace(trace),
+            None => parent.span.fate != Fate::UNKNOWN,
+        };
+        if lives {
+            open.own.flags = parent.span.flags;
+            open.own.fate = parent.span.fate;
+            open.local_root = false;
+        } else {
+            self.settle_anew(open, Some(parent), new, buffers, traces);
         }
-        self.settle_anew(parent, (trace_id, random), new, buffers, places)
     }
 
-    /// Asks the sampler.
+    /// Asks the sampler about a local root.
     fn settle_anew(
         &self,
+        open: &mut Open,
         parent: Option<&Parent>,
-        (trace_id, random): (TraceId, u8),
         new: &Description<'_>,
         buffers: &Buffers,
-        places: &mut Places<'_>,
-    ) -> Settled {
-        let decision = self.decide(parent, trace_id, new, buffers);
+        traces: &mut ForTraces<'_>,
+    ) {
+        let parent = parent.map(|parent| SpanContext {
+            trace_id: parent.span.trace_id,
+            span_id: parent.span.span_id,
+            flags: parent.span.flags,
+            state: open.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default(),
+            remote: parent.remote,
+        });
+        let decision = self.decide(parent.as_ref(), open.own.trace_id, new, buffers);
+        let random = parent.map_or(TraceFlags::RANDOM, |parent| parent.flags);
         let sampled = if decision.sampled { TraceFlags::SAMPLED.0 } else { 0 };
-        let heritage = match &decision.state {
-            None => new.heritage.clone(),
-            Some(state) => inherited(new.heritage.as_ref(), state, places.inherited),
-        };
-        let fate = self.fate(&decision, heritage.as_deref(), new.start_ns, places.traces);
-        Settled { trace_id, flags: TraceFlags(random | sampled), fate, heritage, local_root: true }
+        open.own.flags = TraceFlags(random.0 & TraceFlags::RANDOM.0 | sampled);
+        if let Some(state) = &decision.state {
+            open.heritage = inherited(open.heritage.as_ref(), state, traces.inherited);
+        }
+        open.own.fate = self.fate(&decision, open.heritage.as_deref(), new.start_ns, traces.cached);
     }
 
     fn decide(
         &self,
-        parent: Option<&Parent>,
+        parent: Option<&SpanContext>,
         trace_id: TraceId,
         new: &Description<'_>,
         buffers: &Buffers,
     ) -> Decision {
-        let parent = parent.map(|parent| SpanContext {
-            trace_id: parent.trace_id,
-            span_id: parent.span_id,
-            flags: parent.flags,
-            state: new.heritage.as_ref().map(|h| h.state.clone()).unwrap_or_default(),
-            remote: parent.remote,
-        });
         let name = match new.found.name.of(&buffers.texts) {
             "" => new.name,
             name => name,
         };
         let start = Start {
-            parent: parent.as_ref(),
+            parent,
             trace_id,
             name,
             now_ns: new.start_ns,
@@ -405,15 +367,7 @@ impl Store {
         if !decision.sampled && !may_change {
             return Fate::NONE;
         }
-        let new = Undecided {
-            sampled: decision.sampled,
-            threshold,
-            reason: decision.reason,
-            state: heritage.map(|heritage| heritage.state.clone()).unwrap_or_default(),
-            start_ns,
-            settled: !may_change,
-        };
-        match self.begin_trace(cache, new) {
+        match self.begin_trace(cache, decision, heritage, start_ns, !may_change) {
             Some(key) => Fate(key.get()),
             None => Fate::NONE,
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::encode::{SPAN_ATTRIBUTE, attribute_double, attribute_str, bytes};
-use super::local::{Buffers, Current, Local, empty, with_stack};
+use super::local::{Buffers, Current, Heritage, Local, empty, with_stack};
 use super::open::{Open, attributes, encode_flags};
 use super::slab::{Cached, Key};
 use super::{Spans, Store};
@@ -20,7 +20,7 @@ use crate::config::KeepSettings;
 use crate::context::{TraceFlags, TraceState};
 use crate::export::{Outbox, Priority};
 use crate::metric::Candidate;
-use crate::sample::{has_threshold, probability, with_threshold};
+use crate::sample::{Decision, has_threshold, probability, with_threshold};
 
 /// A trace whose local part has open spans.
 #[derive(Default)]
@@ -95,17 +95,6 @@ enum What {
     Log { priority: Priority, severity: u8, flags_at: usize },
 }
 
-/// What becomes of a local root: as the sampler says.
-pub(super) struct Undecided {
-    pub(super) sampled: bool,
-    pub(super) threshold: u64,
-    pub(super) reason: &'static str,
-    pub(super) state: TraceState,
-    pub(super) start_ns: u64,
-    /// Whether nothing can change what the sampler said.
-    pub(super) settled: bool,
-}
-
 /// What leaves when a span has ended or a verdict was given; it does so after all locks are
 /// released.
 #[derive(Default)]
@@ -124,18 +113,26 @@ pub(super) struct Leaving {
 const SEVERITY_WARN: u8 = 13;
 
 impl Store {
-    /// Makes a trace of one open span, its local root.
+    /// Makes a trace of one open span, its local root, about which the sampler has decided.
+    /// `settled` says that nothing can change that.
     #[allow(unsafe_code)]
-    pub(super) fn begin_trace(&self, cache: &mut Cached, new: Undecided) -> Option<Key> {
-        let fill = |trace: &mut Trace| {
+    pub(super) fn begin_trace(
+        &self,
+        cache: &mut Cached,
+        decision: &Decision,
+        heritage: Option<&Heritage>,
+        start_ns: u64,
+        settled: bool,
+    ) -> Option<Key> {
+        let fill = |_, trace: &mut Trace| {
             trace.open = 1;
-            trace.sampled = new.sampled;
-            trace.threshold = new.threshold;
-            trace.reason = new.reason;
-            trace.state = new.state;
-            trace.root_start_ns = new.start_ns;
+            trace.sampled = decision.sampled;
+            trace.threshold = decision.threshold.unwrap_or(0);
+            trace.reason = decision.reason;
+            trace.state = heritage.map(|heritage| heritage.state.clone()).unwrap_or_default();
+            trace.root_start_ns = start_ns;
             trace.verdict = Verdict::Pending;
-            if new.settled {
+            if settled {
                 trace.settle_by_sampler();
             }
         };
@@ -177,14 +174,15 @@ impl Store {
                     let start = trace.held.bytes.len();
                     open.encode(&mut trace.held.bytes, end_ns, self.code_location);
                     let length = trace.held.bytes.len() - start;
-                    let what = What::Span { flags: open.flags, remote_parent: open.remote_parent };
+                    let what =
+                        What::Span { flags: open.own.flags, remote_parent: open.remote_parent };
                     trace.held.items.push(Item { scope: open.scope, length, what });
                     leaving.over_budget = !self.budget.spend(credit, length + size_of::<Item>());
                 }
                 Verdict::Kept(priority) => {
                     open.encode(&mut out.body, end_ns, self.code_location);
                     out.body.extend_from_slice(&trace.mark);
-                    let flags = TraceFlags(open.flags.0 | TraceFlags::SAMPLED.0);
+                    let flags = TraceFlags(open.own.flags.0 | TraceFlags::SAMPLED.0);
                     encode_flags(&mut out.body, flags, open.remote_parent);
                     leaving.span = Some((open.scope, priority));
                 }
@@ -192,7 +190,7 @@ impl Store {
                     // Its trace is gone, but it is an error: it leaves alone, and says so.
                     open.encode(&mut out.body, end_ns, self.code_location);
                     encode_mark(&mut out.body, "late_error", 0, &trace.state);
-                    let flags = TraceFlags(open.flags.0 | TraceFlags::SAMPLED.0);
+                    let flags = TraceFlags(open.own.flags.0 | TraceFlags::SAMPLED.0);
                     encode_flags(&mut out.body, flags, open.remote_parent);
                     leaving.span = Some((open.scope, Priority::Error));
                 }
@@ -212,17 +210,16 @@ impl Store {
         credit: &mut usize,
         released: &mut Held,
     ) -> Option<Option<Priority>> {
-        let took = Duration::from_nanos(end_ns.saturating_sub(trace.root_start_ns));
+        let took_ns = end_ns.saturating_sub(trace.root_start_ns);
+        let takes_more = |limit| Duration::from_nanos(took_ns) > limit;
         if ending.failed() && self.keep.errors {
             trace.settle("error", 0, Priority::Error);
         } else if ending.local_root {
             match slow_after(&self.keep, ending) {
-                Some(limit) if took > limit => trace.settle("slow", 0, Priority::Error),
+                Some(limit) if takes_more(limit) => trace.settle("slow", 0, Priority::Error),
                 _ => trace.settle_by_sampler(),
             }
-        } else if self.keep.slow_by_route.is_empty()
-            && self.keep.slow.is_some_and(|limit| took > limit)
-        {
+        } else if self.keep.slow_by_route.is_empty() && self.keep.slow.is_some_and(takes_more) {
             // The root is open and too slow already, whenever it will end.
             trace.settle("slow", 0, Priority::Error);
         } else {
@@ -268,7 +265,7 @@ impl Store {
         });
         self.budget.give_back(credit);
         self.push(&kept.unwrap_or_default(), &mut out, &mut released);
-        Local::put_back(out);
+        Local::keep_buffers(out);
     }
 
     /// Pushes what leaves. `out` holds the bytes of a span that does, and the mark of a trace.
@@ -360,7 +357,7 @@ impl Store {
             self.budget.give_back(credit);
             let decided = decided.flatten();
             self.push(&Leaving { decided, ..Leaving::default() }, &mut out, &mut released);
-            Local::put_back(out);
+            Local::keep_buffers(out);
         }
     }
 }
@@ -453,7 +450,10 @@ impl Trace {
     fn one_less(&mut self) -> bool {
         self.open -= 1;
         if self.open == 0 {
-            self.held.clear();
+            // Mostly the verdict has taken it already.
+            if !self.held.is_empty() {
+                self.held.clear();
+            }
             empty(&mut self.mark);
             self.state = TraceState::default();
         }
