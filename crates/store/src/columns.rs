@@ -12,7 +12,7 @@ mod numbers;
 mod tests;
 
 pub(crate) use attributes::{Attributes, AttributesWriter};
-pub(crate) use lines::{KnownTemplates, Lines, LinesWriter, Needle, Sure};
+pub(crate) use lines::{Condition, KnownTemplates, Lines, LinesWriter, Needle};
 pub(crate) use numbers::{numbers, put_numbers};
 
 /// The most rows a block may claim to have: far above what is written, far below what hurts.

@@ -147,7 +147,7 @@ fn put_lines(out: &mut Vec<u8>, times_ns: &[u64], bodies: &[Vec<u8>]) {
 
 fn lines(r: &mut Reader<'_>, times_ns: &[u64]) -> Option<Column> {
     let text = r.bytes()?.to_vec();
-    let lines = Lines::read(text, r.take(r.remaining())?, times_ns.len())?;
+    let lines = Lines::read(text, r.take(r.remaining())?.to_vec(), 0, times_ns.len())?;
     let body = |(row, time_ns): (usize, &u64)| {
         let mut body = Vec::new();
         lines.put(row, *time_ns, &mut body).then_some(body)

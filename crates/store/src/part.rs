@@ -34,7 +34,7 @@ pub(crate) use tables::Owner;
 pub(crate) use trace_index::blocks_of;
 
 /// The last byte is the version of the format: the newest, which is written. Older ones are read.
-const MAGIC: &[u8; 8] = b"TRFPART\x08";
+const MAGIC: &[u8; 8] = b"TRFPART\x09";
 const TRAILER_LEN: usize = 40;
 /// The most a block may decompress to: one row can be as large as a batch.
 const BLOCK_RAW_MAX: u64 = 160 << 20;

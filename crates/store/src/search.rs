@@ -3,7 +3,7 @@
 use regex_syntax::hir::literal::{Extractor, Literal, Seq};
 use regex_syntax::hir::{Hir, HirKind};
 
-use crate::columns::{Needle, Sure};
+use crate::columns::{Condition, Needle};
 use crate::filter::LineFilter;
 use crate::model::Value;
 use crate::words::SoughtWords;
@@ -12,31 +12,14 @@ use crate::words::SoughtWords;
 #[derive(Debug)]
 pub(crate) struct LineSearch<'a> {
     lines: &'a [LineFilter],
-    /// Of each list one at least is in every line that matches.
-    needles: Vec<Vec<Needle>>,
-    /// All conditions, if each is one that templates may decide.
-    sure: Option<Vec<Sure>>,
+    conditions: Vec<Condition>,
     pub(crate) words: SoughtWords,
 }
 
 impl<'a> LineSearch<'a> {
     pub(crate) fn new(lines: &'a [LineFilter]) -> Self {
-        let needles = |line: &LineFilter| match line {
-            LineFilter::Contains(text) => {
-                Needle::all_of(text).into_iter().map(|needle| vec![needle]).collect()
-            }
-            LineFilter::Regex(pattern) => Vec::from_iter(any_of(pattern.as_str())),
-            LineFilter::NotContains(_) | LineFilter::NotRegex(_) => Vec::new(),
-        };
-        let needles = lines.iter().flat_map(needles).collect();
-        let sure = |line: &LineFilter| match line {
-            LineFilter::Contains(text) => Sure::has(text),
-            LineFilter::NotContains(text) => Sure::has_not(text),
-            LineFilter::Regex(pattern) => Some(Sure::Matches(pattern.clone())),
-            LineFilter::NotRegex(_) => None,
-        };
-        let sure = lines.iter().map(sure).collect();
-        LineSearch { lines, needles, sure, words: SoughtWords::of(lines) }
+        let conditions = lines.iter().map(condition).collect();
+        LineSearch { lines, conditions, words: SoughtWords::of(lines) }
     }
 
     /// Whether every line will do.
@@ -44,18 +27,15 @@ impl<'a> LineSearch<'a> {
         self.lines.is_empty()
     }
 
-    /// Lists of which a line that matches has one each.
-    pub(crate) fn needles(&self) -> impl Iterator<Item = &[Needle]> {
-        self.needles.iter().map(Vec::as_slice)
-    }
-
-    pub(crate) fn sure(&self) -> Option<&[Sure]> {
-        self.sure.as_deref()
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        &self.conditions
     }
 
     /// Whether bytes, which hold bodies as they are, may hold one that matches.
     pub(crate) fn may_be_in(&self, bytes: &[u8]) -> bool {
-        self.needles().all(|any| any.iter().any(|needle| needle.is_in(bytes)))
+        let mut lists =
+            self.conditions.iter().filter(|c| !c.negated).filter_map(|c| c.needles.as_ref());
+        lists.all(|any| any.iter().any(|needle| needle.is_in(bytes)))
     }
 
     pub(crate) fn matches(&self, body: &Value<'_>) -> bool {
@@ -65,6 +45,19 @@ impl<'a> LineSearch<'a> {
     pub(crate) fn matches_text(&self, line: &str) -> bool {
         self.lines.iter().all(|filter| filter.matches(line))
     }
+}
+
+fn condition(filter: &LineFilter) -> Condition {
+    let negated = matches!(filter, LineFilter::NotContains(_) | LineFilter::NotRegex(_));
+    let (needles, pattern) = match filter {
+        LineFilter::Contains(text) | LineFilter::NotContains(text) => {
+            (Needle::new(text).map(|needle| vec![needle]), None)
+        }
+        LineFilter::Regex(pattern) | LineFilter::NotRegex(pattern) => {
+            (any_of(pattern.as_str()), Some(pattern.clone()))
+        }
+    };
+    Condition { needles, pattern, negated }
 }
 
 /// Looking for more texts than this takes as long as putting lines together.
@@ -80,11 +73,11 @@ const PARTS_MAX: usize = 16;
 fn any_of(pattern: &str) -> Option<Vec<Needle>> {
     let hir = regex_syntax::parse(pattern).ok()?;
     let literals = required(&hir)?;
-    let needle = |literal: &Literal| Needle::new(str::from_utf8(literal.as_bytes()).ok()?);
-    let mut needles: Vec<Needle> =
-        literals.literals()?.iter().map(needle).collect::<Option<_>>()?;
-    needles.dedup_by(|a, b| a.piece() == b.piece());
-    Some(needles)
+    let needle = |literal: &Literal| match str::from_utf8(literal.as_bytes()) {
+        Ok(text) if !text.is_empty() => Needle::new(text),
+        _ => None,
+    };
+    literals.literals()?.iter().map(needle).collect()
 }
 
 /// What must stand somewhere in a match: how it begins, or how the rest of it does from some
@@ -113,22 +106,26 @@ mod tests {
         for (pattern, expected) in [
             ("timeout", Some("timeout")),
             (".*timeout.*", Some("timeout")),
-            ("time.?out|refused", Some("time refused")),
-            ("request [a-z]+ed", Some("request")),
-            ("(connection|socket) (reset|closed)", Some("connection socket closed")),
-            (r"^\w+ failed: \d+", Some("failed")),
+            ("time.?out|refused", Some("time|refused")),
+            ("request [a-z]+ed", Some("request ")),
+            (
+                "(connection|socket) (reset|closed)",
+                Some("connection reset|connection closed|socket reset|socket closed"),
+            ),
+            (r"^\w+ failed: \d+", Some(" failed: ")),
             ("x|[0-9]", None),
             ("a*", None),
             ("", None),
             (r"\d{3}", None),
             // However it begins.
-            ("(?i)error", Some("ROR ROr RoR Ror rOR rOr roR ror")),
-            ("-+", None),
+            ("(?i)error", Some("ROR|ROr|RoR|Ror|rOR|rOr|roR|ror")),
+            ("-+", Some("-")),
+            (r"-?", None),
             ("(", None),
         ] {
             let found = any_of(pattern).map(|found| {
-                let text = |needle: &Needle| String::from_utf8_lossy(needle.piece()).into_owned();
-                found.iter().map(text).collect::<Vec<_>>().join(" ")
+                let text = |needle: &Needle| String::from_utf8_lossy(needle.text()).into_owned();
+                found.iter().map(text).collect::<Vec<_>>().join("|")
             });
             assert_eq!(found.as_deref(), expected, "{pattern}");
         }

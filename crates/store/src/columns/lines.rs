@@ -5,23 +5,27 @@
 //! that are like no other. *Packed* is dense already: counts, codes and gaps.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use super::ROWS_MAX;
-use super::numbers::{numbers, put_numbers};
+use super::numbers::put_numbers;
 use crate::bytes::{Reader, put_bytes, put_varint};
 use crate::intern::Interner;
 use crate::words::WordsWriter;
 
 mod apart;
+mod condition;
+mod gaps;
 mod needle;
+mod outline;
 mod slot;
-mod sure;
 mod template;
 
 pub(crate) use apart::KnownTemplates;
+pub(crate) use condition::Condition;
+use gaps::Gaps;
 pub(crate) use needle::Needle;
-use slot::{Slot, SlotWriter};
-pub(crate) use sure::Sure;
+use outline::Outline;
+use slot::SlotWriter;
 use template::{GAP, split};
 
 /// Fewer lines than this are cheaper as they are than as a template with columns.
@@ -123,13 +127,13 @@ impl LinesWriter {
         }
         let code = |line: &Option<u32>| line.map_or(0, |template| codes[template as usize]);
         put_numbers(packed, &self.lines.iter().map(code).collect::<Vec<u64>>());
+        let mut lens = Vec::new();
+        self.put_plain(&codes, text, &mut lens);
+        put_numbers(packed, &lens);
         for &template in &kept {
             let column = &self.columns[template as usize];
             column.slots.iter().for_each(|slot| slot.finish(&column.times, text, packed));
         }
-        let mut lens = Vec::new();
-        self.put_plain(&codes, text, &mut lens);
-        put_numbers(packed, &lens);
     }
 
     /// Templates of enough lines, the most frequent first.
@@ -173,154 +177,87 @@ impl LinesWriter {
 }
 
 /// Bodies that were taken apart, to be put together one at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lines {
     text: Vec<u8>,
-    templates: Vec<Template>,
-    /// Where in `lines` each body begins; one more than there are bodies.
-    bodies: Vec<u32>,
-    lines: Vec<Line>,
-}
-
-/// A template, and what stands in its gaps.
-#[derive(Debug)]
-struct Template {
-    /// Where in the text that lies which comes before each gap, and after the last.
-    fixed: Vec<(u32, u32)>,
-    slots: Vec<Slot>,
-    /// How many lines have it.
-    lines: usize,
-}
-
-/// Which template a line has and which of its lines it is; or where it lies in the text.
-#[derive(Clone, Copy, Debug)]
-enum Line {
-    Of { template: u32, nth: u32 },
-    Plain { at: u32, len: u32 },
+    outline: Outline,
+    packed: Vec<u8>,
+    /// Where what stands in gaps begins in both buffers.
+    gaps_at: (usize, usize),
+    gaps: OnceLock<Option<Gaps>>,
 }
 
 impl Lines {
-    /// Reads the bodies of so many records.
-    pub(crate) fn read(text: Vec<u8>, packed: &[u8], count: usize) -> Option<Self> {
-        let t = &mut Reader::new(&text);
-        let p = &mut Reader::new(packed);
-        let mut places = Vec::new();
-        for _ in 0..t.count(1)? {
-            let len = t.bytes()?.len();
-            let at = text.len() - t.remaining() - len;
-            places.push((u32::try_from(at).ok()?, u32::try_from(len).ok()?));
-        }
-        let mut bodies = Vec::with_capacity(count.min(ROWS_MAX) + 1);
-        let mut total = 0usize;
-        bodies.push(0);
-        for lines in numbers(p, count)? {
-            total = total.checked_add(usize::try_from(lines).ok()?).filter(|&t| t <= ROWS_MAX)?;
-            bodies.push(total as u32);
-        }
-        let codes = numbers(p, total)?;
-        let mut taken = vec![0u32; places.len() + 1];
-        for &code in &codes {
-            *taken.get_mut(usize::try_from(code).ok()?)? += 1;
-        }
-        let mut templates = Vec::with_capacity(places.len());
-        let mut filled = 0usize;
-        for (place, &lines) in places.into_iter().zip(&taken[1..]) {
-            let gaps = bytes_at(&text, place).iter().filter(|byte| **byte == GAP).count();
-            filled = gaps.checked_mul(lines as usize)?.checked_add(filled)?;
-            if filled > ROWS_MAX {
-                return None;
-            }
-            let slots = (0..gaps).map(|_| Slot::read(&text, t, p, lines as usize));
-            let slots = slots.collect::<Option<_>>()?;
-            let fixed = between_gaps(&text, place);
-            templates.push(Template { fixed, slots, lines: lines as usize });
-        }
-        let plain_lens = numbers(p, taken[0] as usize)?;
-        let lines = places_of(&codes, plain_lens, &text, t)?;
-        (t.is_empty() && p.is_empty()).then_some(())?;
-        Some(Lines { text, templates, bodies, lines })
+    /// Reads the bodies of so many records; what is packed begins at a place. Gaps are read
+    /// when they are asked for first, and may be malformed.
+    pub(crate) fn read(text: Vec<u8>, packed: Vec<u8>, from: usize, count: usize) -> Option<Self> {
+        let (t, p) = (&mut Reader::new(&text), &mut Reader::new(packed.get(from..)?));
+        let mut outline = Outline::read(&text, t, p, count)?;
+        outline.read_plain(&text, t, p)?;
+        let gaps_at = (text.len() - t.remaining(), packed.len() - p.remaining());
+        Some(Lines { text, outline, packed, gaps_at, gaps: OnceLock::new() })
+    }
+
+    /// The same as versions 5 to 8 of a part have it: lines like no other come last.
+    pub(crate) fn read_older(text: Vec<u8>, packed: &[u8], count: usize) -> Option<Self> {
+        let (t, p) = (&mut Reader::new(&text), &mut Reader::new(packed));
+        let mut outline = Outline::read(&text, t, p, count)?;
+        let gaps_at = (text.len() - t.remaining(), 0);
+        let gaps = Gaps::read(&outline, &text, t, p)?;
+        outline.read_plain(&text, t, p)?;
+        let gaps = (t.is_empty() && p.is_empty()).then_some(gaps)?;
+        Some(Lines { text, outline, packed: Vec::new(), gaps_at, gaps: Some(gaps).into() })
+    }
+
+    /// What stands in the gaps; `None` if it is malformed.
+    fn gaps(&self) -> Option<&Gaps> {
+        let read = || {
+            let t = &mut Reader::new(self.words());
+            let p = &mut Reader::new(self.packed.get(self.gaps_at.1..)?);
+            let gaps = Gaps::read(&self.outline, &self.text, t, p);
+            gaps.filter(|_| t.is_empty() && p.is_empty())
+        };
+        self.gaps.get_or_init(read).as_ref()
+    }
+
+    /// Where in the text all words of gaps are.
+    fn words(&self) -> &[u8] {
+        self.text.get(self.gaps_at.0..).unwrap_or(b"")
     }
 
     /// Appends a body; `time_ns` is that of its record. False if it is malformed.
     #[must_use]
     pub(crate) fn put(&self, row: usize, time_ns: u64, out: &mut Vec<u8>) -> bool {
-        let lines = self.of_body(row);
-        for (at, line) in lines.iter().enumerate() {
-            if at > 0 {
+        let lines = self.outline.of_body(row);
+        let whole = lines.clone().all(|line| {
+            if line > lines.start {
                 out.push(b'\n');
             }
-            self.put_line(*line, time_ns, out);
-        }
-        !lines.is_empty()
+            self.put_line(line, time_ns, out).is_some()
+        });
+        whole && !lines.is_empty()
     }
 
-    fn of_body(&self, row: usize) -> &[Line] {
-        let (Some(&from), Some(&to)) = (self.bodies.get(row), self.bodies.get(row + 1)) else {
-            return &[];
+    fn put_line(&self, line: usize, time_ns: u64, out: &mut Vec<u8>) -> Option<()> {
+        let nth = self.outline.nth(line);
+        let Some(number) = self.outline.template_of(line) else {
+            out.extend_from_slice(bytes_at(&self.text, *self.outline.plain.get(nth)?));
+            return Some(());
         };
-        self.lines.get(from as usize..to as usize).unwrap_or(&[])
-    }
-
-    fn put_line(&self, line: Line, time_ns: u64, out: &mut Vec<u8>) {
-        let (template, nth) = match line {
-            Line::Plain { at, len } => {
-                return out.extend_from_slice(bytes_at(&self.text, (at, len)));
-            }
-            Line::Of { template, nth } => (&self.templates[template as usize], nth as usize),
-        };
-        for (at, fixed) in template.fixed.iter().enumerate() {
+        let slots = self.gaps()?.of_template(number);
+        for (at, fixed) in self.outline.templates.get(number)?.fixed.iter().enumerate() {
             out.extend_from_slice(bytes_at(&self.text, *fixed));
-            if let Some(slot) = template.slots.get(at) {
+            if let Some(slot) = slots.get(at) {
                 slot.put(nth, time_ns, &self.text, out);
             }
         }
+        Some(())
     }
 
-    /// Memory taken, in bytes.
+    /// Memory that is taken once the gaps are read, in bytes.
     pub(crate) fn byte_len(&self) -> usize {
-        let slots = self.templates.iter().flat_map(|t| &t.slots).map(Slot::byte_len);
-        self.text.len() + self.bodies.len() * 4 + self.lines.len() * 12 + slots.sum::<usize>()
+        self.text.len() + self.packed.len() + self.outline.byte_len()
     }
-}
-
-/// Which line each code stands for. `t` stands at the first that is like no other.
-fn places_of(
-    codes: &[u64],
-    plain_lens: Vec<u64>,
-    text: &[u8],
-    t: &mut Reader<'_>,
-) -> Option<Vec<Line>> {
-    let mut taken = Vec::new();
-    let mut plain_lens = plain_lens.into_iter();
-    let mut lines = Vec::with_capacity(codes.len());
-    for &code in codes {
-        let Some(template) = (code as usize).checked_sub(1) else {
-            let at = u32::try_from(text.len() - t.remaining()).ok()?;
-            let len = usize::try_from(plain_lens.next()?).ok()?;
-            t.take(len)?;
-            lines.push(Line::Plain { at, len: len as u32 });
-            continue;
-        };
-        if taken.len() <= template {
-            taken.resize(template + 1, 0);
-        }
-        lines.push(Line::Of { template: template as u32, nth: taken[template] });
-        taken[template] += 1;
-    }
-    Some(lines)
-}
-
-/// Where what lies between the gaps of a template is in the text.
-fn between_gaps(text: &[u8], place: (u32, u32)) -> Vec<(u32, u32)> {
-    let mut at = place.0;
-    let parts = bytes_at(text, place).split(|byte| *byte == GAP);
-    parts
-        .map(|part| {
-            let from = at;
-            at += part.len() as u32 + 1;
-            (from, part.len() as u32)
-        })
-        .collect()
 }
 
 fn bytes_at(bytes: &[u8], (at, len): (u32, u32)) -> &[u8] {

@@ -200,8 +200,8 @@ fn classes(r: &mut Reader<'_>, values: &mut [u64]) -> Option<()> {
         // Both in one look nearly always: what takes time is where the next bits begin.
         let word = bits.peek();
         let (class, len) = table.find(word)?;
-        let extra = extra(class);
-        *value = base(class);
+        let (extra, base) = CLASSES_OF[class];
+        *value = base;
         if len + extra <= PEEKED_BITS {
             *value |= (word >> len) & ((1 << extra) - 1);
             bits.skip(len + extra);
@@ -227,19 +227,25 @@ fn split(value: u64) -> (usize, u64) {
 
 /// How many bits a number of the class has besides.
 fn extra(class: usize) -> u32 {
-    match class.checked_sub(SMALL as usize) {
-        None => 0,
-        Some(above) => above as u32 / 2 + SMALL_BITS - 1,
-    }
+    CLASSES_OF[class].0
 }
 
-/// The least number of the class.
-fn base(class: usize) -> u64 {
-    match class.checked_sub(SMALL as usize) {
-        None => class as u64,
-        Some(above) => (2 | above as u64 & 1) << extra(class),
+/// Of each class these bits and the least number, looked up: small and longer numbers come in no order that a processor could foresee.
+static CLASSES_OF: [(u32, u64); CLASS_COUNT] = {
+    let mut all = [(0, 0); CLASS_COUNT];
+    let mut class = 0;
+    while class < CLASS_COUNT {
+        all[class] = match class.checked_sub(SMALL as usize) {
+            None => (0, class as u64),
+            Some(above) => {
+                let extra = above as u32 / 2 + SMALL_BITS - 1;
+                (extra, (2 | above as u64 & 1) << extra)
+            }
+        };
+        class += 1;
     }
-}
+    all
+};
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +257,7 @@ mod tests {
             for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift, 3 << shift >> 1] {
                 let (class, rest) = split(value);
                 assert!(class < CLASS_COUNT && (rest == 0 || rest.ilog2() < extra(class)));
-                assert_eq!(base(class) | rest, value, "{value:x}");
+                assert_eq!(CLASSES_OF[class].1 | rest, value, "{value:x}");
             }
         }
     }

@@ -317,7 +317,7 @@ impl LogsPart {
         };
         self.file.decode(&pieces.bodies, |bytes| match gaps {
             None => older::bodies(bytes, rows as usize),
-            Some(gaps) => LogBodies::read(bytes, &gaps, rows as usize),
+            Some(gaps) => LogBodies::read(bytes, gaps, rows as usize, self.file.version),
         })
     }
 

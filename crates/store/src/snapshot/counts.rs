@@ -221,10 +221,12 @@ fn count_rows(
         None => count_all(block, question, &rows.block, &codes, &mut counts),
     }
     let malformed = || part.file.corrupt("a log row is malformed");
+    let without_bodies = LogRows { bodies: None, ..rows.clone() };
     let mut singly = vec![false; groups];
     for (code, example) in counts.examples.iter().enumerate() {
         let Some(row) = *example else { continue };
-        let mut ask = || Ok(counter.group(&rows.stored(part, row).ok_or_else(malformed)?));
+        let mut ask =
+            || Ok(counter.group(&without_bodies.stored(part, row).ok_or_else(malformed)?));
         let counted = match rows.block.group(row).filter(|_| !by_attributes) {
             Some(group) => names.of(part.file.info.id, group, ask)?,
             None => ask()?,

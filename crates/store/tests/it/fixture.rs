@@ -21,7 +21,7 @@ const MS: i64 = 1_780_000_000_000;
 const NS: u64 = 1_780_000_000_000_000_000;
 
 /// Every version that was ever released.
-const VERSIONS: [&str; 9] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9"];
+const VERSIONS: [&str; 10] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")

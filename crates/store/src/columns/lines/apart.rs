@@ -1,6 +1,6 @@
 //! Bodies that go from one block into another without being put together in between.
 
-use super::{Column, Line, Lines, LinesWriter, bytes_at};
+use super::{Column, Gaps, Lines, LinesWriter, bytes_at};
 
 /// Which template of the block that is written each template of the block that is read is.
 #[derive(Debug, Default)]
@@ -31,16 +31,18 @@ impl LinesWriter {
         time_ns: u64,
         known: &mut KnownTemplates,
     ) -> Option<usize> {
-        let body = lines.of_body(row);
-        let all_apart = body.iter().all(|line| matches!(line, Line::Of { .. }));
+        let gaps = lines.gaps()?;
+        let body = lines.outline.of_body(row);
+        let all_apart = body.clone().all(|line| lines.outline.template_of(line).is_some());
         if body.is_empty() || !all_apart {
             return None;
         }
         let mut bytes = body.len() - 1;
-        for line in body {
-            if let Line::Of { template, nth } = *line {
-                let number = self.number_of(lines, template as usize, known);
-                bytes += self.push_gaps(lines, (template as usize, nth as usize), number, time_ns);
+        for line in body.clone() {
+            if let Some(template) = lines.outline.template_of(line) {
+                let number = self.number_of(lines, template, known);
+                let place = (template, lines.outline.nth(line));
+                bytes += self.push_gaps((lines, gaps), place, number, time_ns);
             }
         }
         self.line_counts.push(body.len() as u64);
@@ -54,7 +56,7 @@ impl LinesWriter {
         let text = lines.template(template);
         let (number, new) = self.templates.insert(text);
         if new {
-            self.columns.push(Column::new(lines.templates[template].slots.len()));
+            self.columns.push(Column::new(lines.outline.templates[template].gaps()));
             self.words.text(text);
         }
         if known.numbers.len() <= template {
@@ -67,15 +69,15 @@ impl LinesWriter {
     /// Adds a line of a template; returns the bytes of its text.
     fn push_gaps(
         &mut self,
-        lines: &Lines,
+        (lines, gaps): (&Lines, &Gaps),
         (template, nth): (usize, usize),
         number: u32,
         time_ns: u64,
     ) -> usize {
-        let from = &lines.templates[template];
+        let from = &lines.outline.templates[template];
         let column = &mut self.columns[number as usize];
         let mut bytes = from.fixed.iter().map(|(_, len)| *len as usize).sum();
-        for (slot, read) in column.slots.iter_mut().zip(&from.slots) {
+        for (slot, read) in column.slots.iter_mut().zip(gaps.of_template(template)) {
             let word = slot.push(|out| read.put(nth, time_ns, &lines.text, out));
             self.words.word(word);
             bytes += word.len();
@@ -89,7 +91,7 @@ impl LinesWriter {
 impl Lines {
     /// The text of a template, with its gaps.
     fn template(&self, template: usize) -> &[u8] {
-        let fixed = &self.templates[template].fixed;
+        let fixed = &self.outline.templates[template].fixed;
         let from = fixed.first().map_or(0, |(at, _)| *at);
         let end = fixed.last().map_or(0, |(at, len)| at + len);
         bytes_at(&self.text, (from, end - from))

@@ -1,150 +1,194 @@
-//! Which lines may contain a text, by their templates and gaps, without putting them together.
+//! Which lines have a text, as far as templates and gaps tell without putting them together.
 
-use regex::bytes::Regex;
+use memchr::memmem::Finder;
 
+use super::outline::Template;
 use super::slot::{Base, Slot, Widths};
-use super::{Line, Lines, Template, bytes_at};
+use super::{Lines, bytes_at};
 
 /// Looking for further pieces of a text would hardly rule out more lines.
 const PIECES_MAX: usize = 3;
 
-/// A text that is sought in lines: a piece of it that is letters and digits.
-///
-/// A gap is a whole word, so the piece stands within one gap, or between gaps.
+/// A text that is sought in lines.
 #[derive(Debug)]
 pub(crate) struct Needle {
-    piece: Vec<u8>,
-    finder: Regex,
+    text: Finder<'static>,
+    /// The longest runs of letters and digits in it. A gap is a whole word, so each stands
+    /// within one gap, or between gaps.
+    pieces: Vec<Piece>,
+    /// Whether these are all of them: what has none of them in a gap lies between gaps.
+    are_all: bool,
 }
 
-/// Which lines of a template may have the piece.
-enum Found {
-    No,
-    All,
-    /// Each by itself.
-    Some(Vec<bool>),
+#[derive(Debug)]
+struct Piece(Finder<'static>);
+
+/// Whether each of some lines has a text; `None` where that is not known.
+#[derive(Debug)]
+pub(super) enum Found {
+    All(Option<bool>),
+    Each(Vec<Option<bool>>),
+}
+
+impl Found {
+    /// Lines in which the one or the other is found.
+    pub(super) fn or(self, other: Found) -> Found {
+        match (self, other) {
+            (Found::All(one), Found::All(other)) => Found::All(either(one, other)),
+            (Found::All(of_all), Found::Each(mut each))
+            | (Found::Each(mut each), Found::All(of_all)) => {
+                each.iter_mut().for_each(|of_line| *of_line = either(*of_line, of_all));
+                Found::Each(each)
+            }
+            (Found::Each(mut each), Found::Each(others)) => {
+                each.iter_mut().zip(others).for_each(|(one, other)| *one = either(*one, other));
+                Found::Each(each)
+            }
+        }
+    }
+}
+
+/// Whether the one or the other is so, as far as that is known.
+pub(super) fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        _ => one.and(other),
+    }
 }
 
 impl Needle {
-    /// `None` if nothing can be said of the text before a line is put together.
+    /// `None` if the text goes over several lines, each of which is looked at by itself.
     pub(crate) fn new(text: &str) -> Option<Self> {
-        Needle::of_piece(pieces(text).max_by_key(|piece| piece.len())?)
-    }
-
-    /// One for each of the longest pieces of a text, all of which a line that has it has.
-    pub(crate) fn all_of(text: &str) -> Vec<Self> {
-        let mut pieces: Vec<&str> = pieces(text).collect();
+        if text.contains('\n') {
+            return None;
+        }
+        let pieces = text.split(|c: char| !c.is_ascii_alphanumeric());
+        let mut pieces: Vec<&str> = pieces.filter(|piece| !piece.is_empty()).collect();
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
-        pieces.into_iter().take(PIECES_MAX).filter_map(Needle::of_piece).collect()
+        let are_all = pieces.len() <= PIECES_MAX;
+        let piece = |piece| Piece(Finder::new(piece).into_owned());
+        let pieces = pieces.into_iter().take(PIECES_MAX).map(piece).collect();
+        Some(Needle { text: Finder::new(text).into_owned(), pieces, are_all })
     }
 
-    fn of_piece(piece: &str) -> Option<Self> {
-        let finder = Regex::new(piece).ok()?;
-        Some(Needle { piece: piece.as_bytes().to_vec(), finder })
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &[u8] {
+        self.text.needle()
     }
 
-    pub(crate) fn piece(&self) -> &[u8] {
-        &self.piece
-    }
-
-    /// Whether the piece stands in a text.
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        text.len() >= self.piece.len() && self.finder.is_match(text)
+        self.text.find(text).is_some()
+    }
+}
+
+impl Piece {
+    fn text(&self) -> &[u8] {
+        self.0.needle()
     }
 
-    /// Marks the lines in whose gap the piece stands. False if no line was.
-    fn mark(&self, slot: &Slot, text: &[u8], marks: &mut [bool]) -> bool {
+    fn is_in(&self, text: &[u8]) -> bool {
+        self.0.find(text).is_some()
+    }
+
+    /// Whether there are numbers that are written with the piece, in times too.
+    fn may_be_in_numbers(&self) -> bool {
+        Base::ALL.iter().any(|base| self.may_be_of(*base))
+    }
+
+    fn may_be_of(&self, base: Base) -> bool {
+        self.text().iter().all(|byte| base.has(*byte)) && self.text().len() <= base.len_max()
+    }
+
+    /// Marks the lines in whose gap the piece stands.
+    fn mark(&self, slot: &Slot, text: &[u8], marks: &mut [bool]) {
         match slot {
             // Whatever the times are.
             Slot::Clock(_) => {
-                let may = self.piece.iter().all(u8::is_ascii_digit);
+                let may = self.text().iter().all(u8::is_ascii_digit);
                 marks.iter_mut().for_each(|mark| *mark |= may);
-                may
             }
             Slot::Words { places, codes } => {
                 let found: Vec<bool> =
                     places.iter().map(|place| self.is_in(bytes_at(text, *place))).collect();
                 if !found.contains(&true) {
-                    return false;
+                    return;
                 }
                 for (nth, mark) in marks.iter_mut().enumerate() {
                     let word = codes.get(nth).map_or(nth, |&code| code as usize);
                     *mark |= found.get(word) == Some(&true);
                 }
-                true
             }
-            Slot::Numbers { base, widths, values } => {
-                self.mark_numbers(*base, widths, values, marks)
+            Slot::Numbers { base, widths, values } if self.may_be_of(*base) => {
+                self.mark_numbers(*base, widths, values, marks);
             }
+            Slot::Numbers { .. } => {}
         }
     }
 
-    fn mark_numbers(
-        &self,
-        base: Base,
-        widths: &Widths,
-        values: &[u64],
-        marks: &mut [bool],
-    ) -> bool {
-        if !self.piece.iter().all(|byte| base.has(*byte)) || self.piece.len() > base.len_max() {
-            return false;
-        }
-        let piece = base.parse(&self.piece);
-        let len = self.piece.len() as u32;
-        let mut any = false;
+    fn mark_numbers(&self, base: Base, widths: &Widths, values: &[u64], marks: &mut [bool]) {
+        let piece = base.parse(self.text());
+        let len = self.text().len() as u32;
         for (nth, (mark, &value)) in marks.iter_mut().zip(values).enumerate() {
-            let has = base.has_piece(value, widths.of(nth), piece, len);
-            *mark |= has;
-            any |= has;
+            *mark |= base.has_piece(value, widths.of(nth), piece, len);
         }
-        any
     }
-
-    /// Whether the piece stands in no line of a template.
-    pub(super) fn is_in_none(&self, template: &Template, text: &[u8]) -> bool {
-        matches!(self.find(template, text), Found::No)
-    }
-
-    fn find(&self, template: &Template, text: &[u8]) -> Found {
-        if template.fixed.iter().any(|fixed| self.is_in(bytes_at(text, *fixed))) {
-            return Found::All;
-        }
-        let mut marks = vec![false; template.lines];
-        let mut any = false;
-        for slot in &template.slots {
-            any |= self.mark(slot, text, &mut marks);
-        }
-        if any { Found::Some(marks) } else { Found::No }
-    }
-}
-
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|piece| !piece.is_empty())
 }
 
 impl Lines {
-    /// For each body whether it may contain the text; `None` if none does.
-    pub(crate) fn may_contain(&self, needle: &Needle) -> Option<Vec<bool>> {
-        let found: Vec<Found> = self.templates.iter().map(|t| needle.find(t, &self.text)).collect();
-        let plain = |line: &Line| match *line {
-            Line::Plain { at, len } => needle.is_in(bytes_at(&self.text, (at, len))),
-            Line::Of { .. } => false,
+    /// Which lines have the text: of those like no other, then of each template. `None` if
+    /// gaps had to be read and are malformed.
+    pub(super) fn find(&self, needle: &Needle) -> Option<Vec<Found>> {
+        // Gaps are read only for a piece that can be there.
+        let may_be_in_gaps: Vec<bool> =
+            needle.pieces.iter().map(|p| p.may_be_in_numbers() || p.is_in(self.words())).collect();
+        let gaps = match may_be_in_gaps.contains(&true) {
+            true => Some(self.gaps()?),
+            false => None,
         };
-        if found.iter().all(|found| matches!(found, Found::No)) && !self.lines.iter().any(plain) {
-            return None;
+        let has = |place: &(u32, u32)| needle.is_in(bytes_at(&self.text, *place));
+        let plain = self.outline.plain.iter().map(|place| Some(has(place)));
+        let mut found = vec![Found::Each(plain.collect())];
+        for (number, template) in self.outline.templates.iter().enumerate() {
+            found.push(match template.fixed.iter().any(has) {
+                true => Found::All(Some(true)),
+                false => {
+                    let slots = gaps.map(|gaps| gaps.of_template(number));
+                    self.find_over_gaps(needle, &may_be_in_gaps, template, slots)
+                }
+            });
         }
-        let may = |line: &Line| match *line {
-            Line::Plain { .. } => plain(line),
-            Line::Of { template, nth } => match &found[template as usize] {
-                Found::No => false,
-                Found::All => true,
-                Found::Some(marks) => marks.get(nth as usize) == Some(&true),
-            },
+        Some(found)
+    }
+
+    /// Which lines of a template have a text that is not between gaps: all its pieces, and one
+    /// of them in a gap.
+    fn find_over_gaps(
+        &self,
+        needle: &Needle,
+        may_be_in_gaps: &[bool],
+        template: &Template,
+        slots: Option<&[Slot]>,
+    ) -> Found {
+        let fixed = || template.fixed.iter().map(|fixed| bytes_at(&self.text, *fixed));
+        let pieces = || needle.pieces.iter().zip(may_be_in_gaps);
+        if pieces().any(|(piece, in_gaps)| !in_gaps && !fixed().any(|part| piece.is_in(part))) {
+            return Found::All(Some(false));
+        }
+        let Some(slots) = slots else {
+            return Found::All(if needle.are_all { Some(false) } else { None });
         };
-        let bodies = self.bodies.windows(2).map(|ends| {
-            let lines = self.lines.get(ends[0] as usize..ends[1] as usize);
-            lines.is_some_and(|lines| lines.iter().any(may))
-        });
-        Some(bodies.collect())
+        let mut has_all = vec![true; template.lines];
+        let mut any_in_gap = vec![!needle.are_all; template.lines];
+        for (piece, _) in pieces().filter(|(_, in_gaps)| **in_gaps) {
+            let is_fixed = fixed().any(|part| piece.is_in(part));
+            let mut marks = vec![false; template.lines];
+            slots.iter().for_each(|slot| piece.mark(slot, &self.text, &mut marks));
+            for (at, mark) in marks.into_iter().enumerate() {
+                has_all[at] &= is_fixed || mark;
+                any_in_gap[at] |= mark;
+            }
+        }
+        let may = |(has_all, any_in_gap)| if has_all && any_in_gap { None } else { Some(false) };
+        Found::Each(has_all.into_iter().zip(any_in_gap).map(may).collect())
     }
 }

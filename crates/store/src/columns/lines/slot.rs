@@ -28,7 +28,7 @@ pub(super) enum Base {
 }
 
 impl Base {
-    const ALL: [Base; 3] = [Base::Decimal, Base::Lower, Base::Upper];
+    pub(super) const ALL: [Base; 3] = [Base::Decimal, Base::Lower, Base::Upper];
 
     pub(super) fn has(self, byte: u8) -> bool {
         match self {
@@ -319,16 +319,6 @@ impl Slot {
             Slot::Numbers { base, widths, values } => {
                 base.put(values.get(nth).copied().unwrap_or(0), widths.of(nth), out);
             }
-        }
-    }
-
-    /// Memory taken, in bytes.
-    pub(super) fn byte_len(&self) -> usize {
-        match self {
-            Slot::Words { places, codes } => (places.len() + codes.len()) * 8,
-            Slot::Clock(_) => 0,
-            Slot::Numbers { widths: Widths::Each(_), values, .. } => values.len() * 16,
-            Slot::Numbers { values, .. } => values.len() * 8,
         }
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::filter::LineFilter;
+use crate::search::LineSearch;
 
 struct Random(u64);
 
@@ -83,7 +85,7 @@ fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
     bodies.iter().zip(times).for_each(|(body, &time_ns)| push(&mut writer, body, time_ns));
     let (text, packed) = finish(&writer);
     let sizes = (text.len(), packed.len());
-    let lines = Lines::read(text.clone(), &packed, bodies.len()).expect("our own bytes");
+    let lines = Lines::read(text.clone(), packed.clone(), 0, bodies.len()).expect("our own bytes");
     for (row, (body, &time_ns)) in bodies.iter().zip(times).enumerate() {
         let mut out = Vec::new();
         assert!(lines.put(row, time_ns, &mut out));
@@ -97,31 +99,36 @@ fn round_trip(bodies: &[Vec<u8>], times: &[u64]) -> (usize, usize) {
         let mut bad = packed.clone();
         bad[cut] ^= 1 << (cut % 8);
         for bytes in [&packed[..cut], &bad[..]] {
-            if let Some(lines) = Lines::read(text.clone(), bytes, bodies.len()) {
+            if let Some(lines) = Lines::read(text.clone(), bytes.to_vec(), 0, bodies.len()) {
                 (0..bodies.len()).for_each(|row| {
                     let _ = lines.put(row, 7, &mut Vec::new());
                 });
             }
         }
-        let _ = Lines::read(text[..cut.min(text.len())].to_vec(), &packed, bodies.len());
+        let _ = Lines::read(text[..cut.min(text.len())].to_vec(), packed.clone(), 0, bodies.len());
     }
     sizes
 }
 
-/// Whatever a line contains, it may contain.
+/// For each body whether it has a text, as far as that is known.
+fn decide(lines: &Lines, text: &str) -> Vec<Option<bool>> {
+    let conditions = [LineFilter::Contains(text.to_owned())];
+    lines.decide(&LineSearch::new(&conditions).conditions()[0])
+}
+
+/// A body that contains a text is not decided to lack it.
 fn check_needles(lines: &Lines, bodies: &[Vec<u8>]) {
     let random = &mut Random(bodies.len() as u64);
     for (row, body) in bodies.iter().enumerate() {
         let Ok(text) = std::str::from_utf8(body) else { continue };
         let from = random.below(text.len() as u64 + 1) as usize;
         let to = (from + random.below(20) as usize).min(text.len());
-        let Some(needle) = text.get(from..to).and_then(Needle::new) else { continue };
-        let may = lines.may_contain(&needle);
-        assert!(may.is_some_and(|may| may[row]), "{text:?} {from}..{to}");
+        let Some(piece) = text.get(from..to) else { continue };
+        let decided = decide(lines, piece);
+        assert!(decided[row] != Some(false), "{text:?} {from}..{to}");
     }
-    if let Some(needle) = Needle::new("00zz00") {
-        assert!(lines.may_contain(&needle).is_none());
-    }
+    let nowhere = decide(lines, "00zz00");
+    assert_eq!(nowhere, vec![Some(false); bodies.len()]);
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn bodies_that_were_taken_apart_before_make_the_same_block() {
             .zip(counts)
             .map(|(writer, count)| {
                 let (text, packed) = finish(writer);
-                Lines::read(text, &packed, count).expect("our own bytes")
+                Lines::read(text, packed, 0, count).expect("our own bytes")
             })
             .collect();
         let mut merged = LinesWriter::default();
@@ -182,16 +189,17 @@ fn bodies_that_were_taken_apart_before_make_the_same_block() {
     assert!(apart > 2000, "only {apart} bodies came apart");
 }
 
-/// What is said to be sure is so.
+/// What templates and gaps decide is so.
 #[test]
-fn what_templates_are_sure_of_is_so() {
-    let (mut sure_of, mut true_of) = ([0; 3], [0; 3]);
+fn what_is_decided_is_so() {
+    // Of texts and patterns: how often a body was decided to satisfy, not to, or neither.
+    let mut counts = [[0; 3]; 2];
     for seed in 0..25 {
         let (bodies, times) = bodies_and_times(seed);
         let mut writer = LinesWriter::default();
         bodies.iter().zip(&times).for_each(|(body, &time)| push(&mut writer, body, time));
         let (text, packed) = finish(&writer);
-        let lines = Lines::read(text, &packed, bodies.len()).expect("our own bytes");
+        let lines = Lines::read(text, packed, 0, bodies.len()).expect("our own bytes");
         let random = &mut Random(seed + 1000);
         for _ in 0..20.min(bodies.len()) {
             let Ok(text) = str::from_utf8(&bodies[random.below(bodies.len() as u64) as usize])
@@ -201,32 +209,47 @@ fn what_templates_are_sure_of_is_so() {
             let from = random.below(text.len() as u64) as usize;
             let to = (from + 1 + random.below(9) as usize).min(text.len());
             let Some(piece) = text.get(from..to) else { continue };
-            let escaped = regex::escape(piece);
             let edges = [("", ""), (r"\b", r"\b"), ("(?m)^", ""), ("", "$"), ("(?i).", ".?")];
             let (before, after) = edges[random.below(edges.len() as u64) as usize];
+            let escaped = regex::escape(piece);
             let pattern = regex::Regex::new(&format!("{before}{escaped}{after}")).unwrap();
-            let conditions =
-                [Sure::has(piece), Sure::has_not(piece), Some(Sure::Matches(pattern.clone()))];
-            for (kind, condition) in conditions.into_iter().enumerate() {
-                let Some(condition) = condition else { continue };
-                let sure = lines.surely(&[condition]);
+            for filter in [
+                LineFilter::Contains(piece.to_owned()),
+                LineFilter::NotContains(piece.to_owned()),
+                LineFilter::Regex(pattern.clone()),
+                LineFilter::NotRegex(pattern.clone()),
+            ] {
+                let conditions = [filter.clone()];
+                let search = LineSearch::new(&conditions);
+                let decided = lines.decide(&search.conditions()[0]);
                 for (row, body) in bodies.iter().enumerate() {
                     let Ok(body) = str::from_utf8(body) else { continue };
-                    let is_so = match kind {
-                        0 => body.contains(piece),
-                        1 => !body.contains(piece),
-                        _ => pattern.is_match(body),
-                    };
-                    let is_sure = sure.as_ref().is_some_and(|sure| sure[row]);
-                    assert!(is_so || !is_sure, "seed {seed}, {kind}: {pattern}, {body:?}");
-                    sure_of[kind] += usize::from(is_sure);
-                    true_of[kind] += usize::from(is_so);
+                    let is_so = |says: bool| says == filter.matches(body);
+                    assert!(decided[row].is_none_or(is_so), "seed {seed}: {filter:?}, {body:?}");
+                    let kind = matches!(filter, LineFilter::Regex(_) | LineFilter::NotRegex(_));
+                    counts[usize::from(kind)][decided[row].map_or(2, usize::from)] += 1;
                 }
             }
         }
     }
     // Most pieces are of words in gaps.
-    assert!(sure_of.iter().all(|count| *count > 100), "sure of {sure_of:?} of {true_of:?}");
+    let [texts, patterns] = counts;
+    assert!(texts.iter().chain(&patterns).all(|count| *count > 1000), "{texts:?} {patterns:?}");
+}
+
+/// Bodies need not be put together, nor gaps be read, for what templates decide.
+#[test]
+fn gaps_are_read_when_they_are_needed() {
+    let bodies: Vec<String> = (0..100).map(|n| format!("request {n} done in {n}ms")).collect();
+    let mut writer = LinesWriter::default();
+    bodies.iter().for_each(|body| writer.push(body, 1));
+    let (text, packed) = finish(&writer);
+    let lines = Lines::read(text, packed, 0, bodies.len()).expect("our own bytes");
+    assert_eq!(decide(&lines, "done in"), vec![Some(true); 100]);
+    assert_eq!(decide(&lines, "request failed"), vec![Some(false); 100]);
+    assert!(lines.gaps.get().is_none());
+    assert_eq!(decide(&lines, " 7").iter().filter(|is| **is != Some(false)).count(), 19);
+    assert!(lines.gaps.get().is_some());
 }
 
 #[test]
@@ -245,4 +268,29 @@ fn what_lines_have_in_common_is_kept_once() {
     let (text, packed) = round_trip(&bodies, &times);
     // The time costs nothing, the id what it tells.
     assert!(text < 100 && packed < 2000 * 8 + 100, "{text} {packed}");
+}
+/// As versions 5 to 8 of a part have them: written by the last of these from the same bodies.
+#[test]
+fn the_older_order_comes_back() {
+    let (bodies, times) = bodies_and_times(3);
+    let text = include_bytes!("../../../tests/fixtures/lines-v8/text");
+    let packed = include_bytes!("../../../tests/fixtures/lines-v8/packed");
+    let lines = Lines::read_older(text.to_vec(), packed, bodies.len()).expect("written once");
+    for (row, (body, &time_ns)) in bodies.iter().zip(&times).enumerate() {
+        let mut out = Vec::new();
+        assert!(lines.put(row, time_ns, &mut out));
+        assert_eq!(&out, body);
+    }
+    check_needles(&lines, &bodies);
+    for cut in 0..packed.len() {
+        let mut bad = packed.to_vec();
+        bad[cut] ^= 1 << (cut % 8);
+        for bytes in [&packed[..cut], &bad] {
+            if let Some(lines) = Lines::read_older(text.to_vec(), bytes, bodies.len()) {
+                (0..bodies.len()).for_each(|row| {
+                    let _ = lines.put(row, 7, &mut Vec::new());
+                });
+            }
+        }
+    }
 }

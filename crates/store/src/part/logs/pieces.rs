@@ -9,6 +9,9 @@ use crate::model::{Attribute, LogRecord, SpanId, TraceId, Value};
 use crate::row;
 use crate::search::LineSearch;
 
+/// Earlier versions have lines that are like no other behind the gaps.
+const PLAIN_FIRST_SINCE: u8 = 9;
+
 /// The bodies of a block's records.
 #[derive(Debug)]
 pub(crate) enum LogBodies {
@@ -24,11 +27,15 @@ pub(crate) enum LogBodies {
 }
 
 impl LogBodies {
-    pub(super) fn read(text: Vec<u8>, gaps: &[u8], rows: usize) -> Option<Self> {
-        let r = &mut Reader::new(gaps);
+    pub(super) fn read(text: Vec<u8>, gaps: Vec<u8>, rows: usize, version: u8) -> Option<Self> {
+        let r = &mut Reader::new(&gaps);
         let text_len = r.varint()?;
         let kinds = numbers(r, rows)?;
-        let lines = Lines::read(text, r.take(r.remaining())?, rows)?;
+        let from = gaps.len() - r.remaining();
+        let lines = match version {
+            ..PLAIN_FIRST_SINCE => Lines::read_older(text, &gaps[from..], rows)?,
+            _ => Lines::read(text, gaps, from, rows)?,
+        };
         Some(LogBodies::Lines { kinds, lines, text_len })
     }
 
@@ -65,28 +72,35 @@ impl LogBodies {
             rows.retain(|&(_, row)| body(row).is_some_and(|body| search.matches(&body)));
             return Some(());
         };
-        for any in search.needles() {
-            // Bodies that are no text are other text once they are shown.
-            let may: Vec<Vec<bool>> = any.iter().filter_map(|n| lines.may_contain(n)).collect();
-            let is_text = |row: u32| kinds.get(row as usize) == Some(&0);
-            let has = |row: u32| may.iter().any(|may| may.get(row as usize) == Some(&true));
-            rows.retain(|&(_, row)| !is_text(row) || has(row));
+        // Bodies that are no text are other text once they are shown.
+        let is_text = |row: u32| kinds.get(row as usize) == Some(&0);
+        let mut open = vec![false; kinds.len()];
+        for condition in search.conditions() {
+            if rows.is_empty() {
+                return Some(());
+            }
+            let decided = lines.decide(condition);
+            rows.retain(|&(_, row)| match decided.get(row as usize) {
+                Some(Some(satisfies)) => *satisfies || !is_text(row),
+                _ => {
+                    open[row as usize] = true;
+                    true
+                }
+            });
         }
-        // Those that are sure to match need not be put together.
-        let sure = search.sure().filter(|_| !rows.is_empty());
-        let sure = sure.and_then(|conditions| lines.surely(conditions));
         let mut text = Vec::new();
         let mut malformed = false;
         rows.retain(|&(_, row)| {
-            let row = row as usize;
-            text.clear();
-            let Some(&time_ns) = block.times.get(row) else { return false };
-            if kinds.get(row) != Some(&0) {
-                return self.get(block, row).is_some_and(|body| search.matches(&body));
+            if !is_text(row) {
+                let body = self.get(block, row as usize);
+                return body.is_some_and(|body| search.matches(&body));
             }
-            if sure.as_ref().is_some_and(|sure| sure.get(row) == Some(&true)) {
+            let row = row as usize;
+            if !open[row] {
                 return true;
             }
+            text.clear();
+            let Some(&time_ns) = block.times.get(row) else { return false };
             let whole = lines.put(row, time_ns, &mut text);
             match std::str::from_utf8(&text) {
                 Ok(text) if whole => search.matches_text(text),

@@ -180,7 +180,7 @@ fn an_unknown_format_version_is_a_clear_error() {
         let (path, len) = vfs.files().into_iter().find(|(p, _)| p.ends_with(name)).unwrap();
         let mut bytes = vec![0; len];
         vfs.open(&path).unwrap().read_at(0, &mut bytes).unwrap();
-        bytes[7] = 9;
+        bytes[7] = 99;
         // The checksum of the version's block is made to hold: only the version is new.
         if name == "manifest" {
             let body = len - 8;
@@ -192,7 +192,7 @@ fn an_unknown_format_version_is_a_clear_error() {
         }
         vfs.create(&path).unwrap().append(&bytes).unwrap();
         let error = open_on(&vfs).unwrap_err().to_string();
-        assert!(error.contains("format version is 9") && error.contains(name), "{error}");
+        assert!(error.contains("format version is 99") && error.contains(name), "{error}");
     }
 }
 
