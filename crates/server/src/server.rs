@@ -180,14 +180,14 @@ async fn open_store(config: &Config) -> Result<Store, String> {
     };
     let data = config.data.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        Store::open(&data, settings).map_err(|error| match error {
+        Store::open(&data, settings).map_err(|error| match error.cause() {
             trefoil_store::Error::Locked(_) => {
                 format!("{error}; stop it or choose another directory with --data")
             }
             trefoil_store::Error::Io { .. } => {
                 format!("{error}; make it writable or choose another directory with --data")
             }
-            error => error.to_string(),
+            _ => error.to_string(),
         })
     });
     opened.await.map_err(|_| "the store failed to open".to_owned())?

@@ -63,10 +63,19 @@ impl Error {
         if bytes == 0 { self } else { Error::AfterCut { bytes, source: Box::new(self) } }
     }
 
+    /// What has gone wrong in the end, whatever was done before.
+    #[must_use]
+    pub fn cause(&self) -> &Error {
+        match self {
+            Error::AfterCut { source, .. } => source.cause(),
+            error => error,
+        }
+    }
+
     /// Whether the operating system has refused for want of room.
     pub(crate) fn is_disk_full(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        match self {
+        match self.cause() {
             Error::DiskFull(_) => true,
             Error::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
             _ => false,

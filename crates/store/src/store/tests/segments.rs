@@ -82,7 +82,10 @@ fn a_start_that_fails_after_it_has_cut_the_log_says_so() {
         failed += u32::from(first.is_err());
         let mut says = match &first {
             Ok(store) => store.stats().wal_cut_bytes > 0,
-            Err(error) => matches!(error, Error::AfterCut { bytes, .. } if *bytes > 0),
+            Err(error) => {
+                assert!(matches!(error.cause(), Error::Io { .. }), "{error}");
+                matches!(error, Error::AfterCut { bytes, .. } if *bytes > 0)
+            }
         };
         told += u32::from(says && first.is_err());
         drop(first);
