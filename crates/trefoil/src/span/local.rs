@@ -96,7 +96,7 @@ pub(super) struct Entered {
 #[cfg(feature = "opentelemetry")]
 pub(super) type Guard = Option<opentelemetry::ContextGuard>;
 #[cfg(not(feature = "opentelemetry"))]
-pub(super) type Guard = ();
+pub(super) struct Guard;
 
 impl Entered {
     #[inline]
@@ -119,7 +119,9 @@ impl Entered {
     #[inline]
     pub(super) fn take_guard(&mut self) -> Guard {
         #[cfg(feature = "opentelemetry")]
-        self.activated.take().map(std::mem::ManuallyDrop::into_inner)
+        return self.activated.take().map(std::mem::ManuallyDrop::into_inner);
+        #[cfg(not(feature = "opentelemetry"))]
+        Guard
     }
 
     /// The span, if it is recorded.
