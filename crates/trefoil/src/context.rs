@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::id::{SpanId, TraceId};
+use crate::propagate::percent_encoded;
 use crate::span::Fate;
 
 /// A span as the others know it.
@@ -131,12 +132,27 @@ impl TraceState {
 pub struct Baggage(pub(crate) Option<Arc<[BaggageEntry]>>);
 
 /// One of the entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BaggageEntry {
     pub(crate) key: String,
-    pub(crate) value: String,
-    /// What stands behind the first `;`, passed on as it came.
+    /// The value as it is written: what came well formed leaves as it came.
+    pub(crate) encoded: String,
+    /// The value, if that is another text.
+    pub(crate) decoded: Option<String>,
+    /// What is written behind the first `;`.
     pub(crate) properties: String,
+}
+
+impl BaggageEntry {
+    /// With a value, and `encoded`, which is how it is written.
+    pub(crate) fn new(key: &str, value: &str, encoded: String) -> BaggageEntry {
+        let decoded = (value != encoded).then(|| value.to_owned());
+        BaggageEntry { key: key.to_owned(), encoded, decoded, properties: String::new() }
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.encoded)
+    }
 }
 
 impl Baggage {
@@ -148,7 +164,7 @@ impl Baggage {
 
     /// Keys and values in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries().iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
+        self.entries().iter().map(|entry| (entry.key.as_str(), entry.value()))
     }
 
     /// Whether there is none.
@@ -161,7 +177,7 @@ impl Baggage {
     /// out when the baggage leaves the process.
     #[must_use]
     pub fn with(&self, key: &str, value: &str) -> Baggage {
-        let entry = BaggageEntry { key: key.into(), value: value.into(), ..Default::default() };
+        let entry = BaggageEntry::new(key, value, percent_encoded(value));
         let others = self.entries().iter().filter(|entry| entry.key != key).cloned();
         Baggage(Some(others.chain([entry]).collect()))
     }
@@ -173,10 +189,9 @@ impl Baggage {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Baggage {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(pairs: T) -> Self {
-        let entries = pairs.into_iter().map(|(key, value)| BaggageEntry {
-            key: key.into(),
-            value: value.into(),
-            properties: String::new(),
+        let entries = pairs.into_iter().map(|(key, value)| {
+            let (key, value) = (key.into(), value.into());
+            BaggageEntry::new(&key, &value, percent_encoded(&value))
         });
         let entries: Arc<[BaggageEntry]> = entries.collect();
         Baggage((!entries.is_empty()).then_some(entries))

@@ -159,7 +159,7 @@ pub(crate) fn respond(span: &SpanContext, headers: &mut HeaderMap) {
 
 /// Header fields by name, in lower case; a field may stand several times.
 trait Fields {
-    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str));
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a [u8]));
 
     /// Fields whose name begins with `prefix`: the rest of the name and the value.
     fn each_prefixed<'a>(&'a self, prefix: &str, take: &mut dyn FnMut(&'a str, &'a str));
@@ -171,10 +171,32 @@ trait Fields {
             found = Some(value);
             times += 1;
         });
-        // OWS belongs to the field's line, not to its value.
-        found.filter(|_| times == 1).map(|value| value.trim_matches([' ', '\t']))
+        found.filter(|_| times == 1).map(text)
+    }
+
+    /// The first value of a field.
+    fn first<'a>(&'a self, name: &str) -> Option<&'a str> {
+        let mut found = None;
+        self.each(name, &mut |value| found = found.or(Some(value)));
+        found.map(text)
+    }
+
+    /// What stands between the commas of all values of a field.
+    fn each_member<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
+        self.each(name, &mut |value| {
+            value.split(|&byte| byte == b',').for_each(|member| take(text(member)));
+        });
     }
 }
+
+/// A value or a part of it without the white space around it, which HTTP does not count. What
+/// is not text becomes something that is malformed everywhere.
+fn text(value: &[u8]) -> &str {
+    std::str::from_utf8(value).unwrap_or("\u{fffd}").trim_matches(OWS)
+}
+
+/// Optional white space of HTTP.
+const OWS: [char; 2] = [' ', '\t'];
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -183,7 +205,7 @@ static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 struct HeaderFields<'h>(&'h HeaderMap);
 
 impl Fields for HeaderFields<'_> {
-    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a [u8])) {
         // Names that every request is asked for are not parsed each time.
         let values = match name {
             "traceparent" => self.0.get_all(&TRACEPARENT),
@@ -191,10 +213,7 @@ impl Fields for HeaderFields<'_> {
             "baggage" => self.0.get_all(&BAGGAGE),
             other => self.0.get_all(other),
         };
-        for value in values {
-            // What is not text counts, so that a second field is not taken for the only one.
-            take(value.to_str().unwrap_or_default());
-        }
+        values.into_iter().for_each(|value| take(value.as_bytes()));
     }
 
     fn each_prefixed<'a>(&'a self, prefix: &str, take: &mut dyn FnMut(&'a str, &'a str)) {
@@ -209,9 +228,9 @@ impl Fields for HeaderFields<'_> {
 struct Getter<'g, F>(F, PhantomData<&'g str>);
 
 impl<'g, F: Fn(&str) -> Option<&'g str>> Fields for Getter<'g, F> {
-    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a str)) {
+    fn each<'a>(&'a self, name: &str, take: &mut dyn FnMut(&'a [u8])) {
         if let Some(value) = (self.0)(name) {
-            take(value);
+            take(value.as_bytes());
         }
     }
 

@@ -24,10 +24,11 @@ pub(super) fn read_single(fields: &dyn Fields) -> Option<SpanContext> {
 
 /// `X-B3-TraceId`, `X-B3-SpanId`, `X-B3-Sampled`, `X-B3-Flags`
 pub(super) fn read_multi(fields: &dyn Fields) -> Option<SpanContext> {
-    let trace_id = fields.single("x-b3-traceid")?;
-    let span_id = fields.single("x-b3-spanid")?;
-    let debug = fields.single("x-b3-flags") == Some("1");
-    let flags = match fields.single("x-b3-sampled") {
+    // "When extracting state headers, the first value wins."
+    let trace_id = fields.first("x-b3-traceid")?;
+    let span_id = fields.first("x-b3-spanid")?;
+    let debug = fields.first("x-b3-flags") == Some("1");
+    let flags = match fields.first("x-b3-sampled") {
         _ if debug => TraceFlags::SAMPLED,
         // Early senders wrote the words.
         Some("1" | "true") => TraceFlags::SAMPLED,

@@ -2,9 +2,10 @@
 //!
 //! Source: <https://www.w3.org/TR/baggage/>.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Fields;
+use super::{Fields, OWS};
 use crate::context::{Baggage, BaggageEntry};
 
 /// Entries that are taken and passed on; the specification asks for no more.
@@ -14,11 +15,7 @@ pub(super) const BYTES_MAX: usize = 8192;
 
 pub(super) fn read(fields: &dyn Fields) -> Baggage {
     let mut entries = Entries::default();
-    fields.each("baggage", &mut |value| {
-        for member in value.split(',') {
-            entries.take(member);
-        }
-    });
+    fields.each_member("baggage", &mut |member| entries.take(member));
     entries.into_baggage()
 }
 
@@ -31,7 +28,7 @@ pub(super) fn write(baggage: &Baggage, set: &mut dyn FnMut(&str, &str)) {
         }
         value.push_str(&entry.key);
         value.push('=');
-        value.push_str(&percent_encoded(&entry.value));
+        value.push_str(&entry.encoded);
         if !entry.properties.is_empty() {
             value.push(';');
             value.push_str(&entry.properties);
@@ -62,20 +59,24 @@ impl Entries {
     }
 
     pub(super) fn insert(&mut self, key: &str, value: &str, properties: &str) {
-        self.bytes = self.bytes.saturating_add(key.len() + value.len() + properties.len() + 2);
-        if self.bytes > BYTES_MAX + 1 || !is_token(key) || !properties.bytes().all(is_plain) {
+        if !is_token(key) || key.len() + value.len() > BYTES_MAX {
             return;
         }
-        let entry = BaggageEntry {
-            key: key.to_owned(),
-            value: percent_decoded(value),
-            properties: properties.to_owned(),
-        };
-        if let Some(other) = self.entries.iter_mut().find(|other| other.key == key) {
-            *other = entry;
-        } else if self.entries.len() < ENTRIES_MAX {
-            self.entries.push(entry);
+        let entry = read_entry(key, value);
+        let entry = BaggageEntry { properties: sound_properties(properties), ..entry };
+        let same = self.entries.iter().position(|other| other.key == key);
+        let before = same.map_or(0, |at| written_bytes(&self.entries[at]));
+        let bytes = self.bytes - before + written_bytes(&entry);
+        // A comma stands behind all but the last.
+        if bytes > BYTES_MAX + 1 {
+            return;
         }
+        match same {
+            Some(at) => self.entries[at] = entry,
+            None if self.entries.len() < ENTRIES_MAX => self.entries.push(entry),
+            None => return,
+        }
+        self.bytes = bytes;
     }
 
     pub(super) fn into_baggage(self) -> Baggage {
@@ -83,13 +84,56 @@ impl Entries {
     }
 }
 
-fn trimmed(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+/// An entry whose value leaves as it came if that was well formed. An encoder of our own,
+/// however right, would make others' values longer than there is room for.
+fn read_entry(key: &str, value: &str) -> BaggageEntry {
+    let decoded = percent_decoded(value);
+    // That character is what became of bytes that are not UTF-8.
+    let is_sound = is_encoded(value) && !decoded.contains('\u{fffd}');
+    let encoded = if is_sound { value.to_owned() } else { percent_encoded(&decoded) };
+    BaggageEntry::new(key, &decoded, encoded)
 }
 
-/// What a header's value may have: text of ASCII without line ends.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'\t' | 0x20..=0x7e)
+/// The well-formed ones of `property;property…`, without white space.
+fn sound_properties(text: &str) -> String {
+    let mut sound = String::new();
+    for property in text.split(';').filter(|property| !property.is_empty()) {
+        let (key, value) = property.split_once('=').unwrap_or((property, ""));
+        let (key, value) = (trimmed(key), trimmed(value));
+        if !is_token(key) || !is_encoded(value) {
+            continue;
+        }
+        if !sound.is_empty() {
+            sound.push(';');
+        }
+        sound.push_str(key);
+        if property.contains('=') {
+            sound.push('=');
+            sound.push_str(value);
+        }
+    }
+    sound
+}
+
+/// `key=value;properties,`
+fn written_bytes(entry: &BaggageEntry) -> usize {
+    let BaggageEntry { key, encoded, properties, .. } = entry;
+    let properties = if properties.is_empty() { 0 } else { properties.len() + 1 };
+    key.len() + 1 + encoded.len() + properties + 1
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(OWS)
+}
+
+/// Whether it may stand as a value: octets of baggage, and percent signs before two digits.
+fn is_encoded(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)),
+        b'"' | b',' | b';' | b'\\' => false,
+        byte => byte.is_ascii_graphic(),
+    })
 }
 
 /// A token of HTTP (RFC 9110, 5.6.2).
@@ -117,9 +161,9 @@ pub(crate) fn percent_encoded(text: &str) -> String {
 
 /// The text that was encoded. What is not UTF-8 becomes U+FFFD, as the specification says;
 /// a `%` without two digits stays.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -138,5 +182,5 @@ pub(super) fn percent_decoded(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
 }

@@ -3,8 +3,8 @@
 //! Source: Jaeger's documentation, "Client libraries: propagation format".
 
 use super::Fields;
-use super::baggage::{Entries, is_token, percent_decoded, percent_encoded};
-use crate::context::{Baggage, SpanContext, TraceFlags, TraceState};
+use super::baggage::{Entries, is_token, percent_decoded};
+use crate::context::{Baggage, BaggageEntry, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 
 const SAMPLED: u8 = 1;
@@ -39,11 +39,9 @@ pub(super) fn write(span: &SpanContext, set: &mut dyn FnMut(&str, &str)) {
 pub(super) fn read_baggage(fields: &dyn Fields) -> Baggage {
     let mut entries = Entries::default();
     fields.each_prefixed("uberctx-", &mut |key, value| entries.insert(key, value.trim(), ""));
-    fields.each("jaeger-baggage", &mut |value| {
-        for pair in value.split(',') {
-            if let Some((key, value)) = pair.split_once('=') {
-                entries.insert(key.trim(), value.trim(), "");
-            }
+    fields.each_member("jaeger-baggage", &mut |pair| {
+        if let Some((key, value)) = pair.split_once('=') {
+            entries.insert(key.trim(), value.trim(), "");
         }
     });
     entries.into_baggage()
@@ -51,13 +49,11 @@ pub(super) fn read_baggage(fields: &dyn Fields) -> Baggage {
 
 pub(super) fn write_baggage(baggage: &Baggage, set: &mut dyn FnMut(&str, &str)) {
     let mut bytes = 0;
-    for (key, value) in
-        baggage.iter().filter(|(key, _)| is_token(key)).take(super::baggage::ENTRIES_MAX)
-    {
-        let value = percent_encoded(value);
-        bytes += key.len() + value.len();
+    let entries = baggage.entries().iter().filter(|entry| is_token(&entry.key));
+    for BaggageEntry { key, encoded, .. } in entries.take(super::baggage::ENTRIES_MAX) {
+        bytes += key.len() + encoded.len();
         if bytes <= super::baggage::BYTES_MAX {
-            set(&format!("uberctx-{}", key.to_ascii_lowercase()), &value);
+            set(&format!("uberctx-{}", key.to_ascii_lowercase()), encoded);
         }
     }
 }

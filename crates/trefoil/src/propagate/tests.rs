@@ -1,4 +1,4 @@
-//! The published cases of W3C trace context as a table, the other formats, and noise.
+//! What W3C trace context says as a table, the other formats, and noise.
 
 use super::*;
 use crate::context::{Baggage, TraceFlags, TraceState};
@@ -44,7 +44,7 @@ fn context(flags: u8) -> Context {
     )
 }
 
-/// The cases of the W3C test suite for `traceparent`: what becomes of each value.
+/// What becomes of each value of `traceparent`.
 #[test]
 fn t4_traceparent_in_all_forms_that_come() {
     let sound = format!("{TRACE} {SPAN}");
@@ -219,15 +219,23 @@ fn t4_baggage_in_all_forms_that_come() {
     let entries = |n: usize| (0..n).map(|i| format!("k{i}=v")).collect::<Vec<_>>().join(",");
     for (fields, expect) in [
         (vec!["k=v".to_owned()], "k=v"),
-        (vec![" k = v ; p1 ; p2=x , l=w".into()], "k=v;p1 ; p2=x,l=w"),
+        (vec![" k = v ; p1 ; p2=x , l=w".into()], "k=v;p1;p2=x,l=w"),
         (vec!["k=v".into(), "l=w".into()], "k=v,l=w"),
         (vec!["k=%C3%B6%20,l=%zz%,m=%ff".into()], "k=%C3%B6%20,l=%25zz%25,m=%EF%BF%BD"),
-        (vec!["k=a=b".into()], "k=a%3Db"),
+        // What came well formed leaves as it came, whatever else it could be written as.
+        (vec!["k=a=b".into()], "k=a=b"),
+        (vec!["k=%2f%41+/".into()], "k=%2f%41+/"),
+        (vec![format!("k={}", "/".repeat(8190))], &format!("k={}", "/".repeat(8190))),
+        // What did not, is mended.
+        (vec!["k=a b".into(), "l=\"".into()], "k=a%20b,l=%22"),
+        (vec!["k=v;;p; =1;q=\";r = %20;s=%2".into()], "k=v;p;r=%20"),
+        (vec!["k=ö,l=w".into()], "k=%C3%B6,l=w"),
         (vec!["k=1,l=2,k=3".into()], "k=3,l=2"),
         (vec!["k,=v,(x)=1,,good=1,sp ace=2".into()], "good=1"),
         (vec![String::new()], ""),
         (vec![entries(100)], &entries(64)),
-        (vec![format!("a=1,big={},b=2", "x".repeat(9000))], "a=1"),
+        (vec![format!("a=1,big={},b=2", "x".repeat(9000))], "a=1,b=2"),
+        (vec![format!("k={},k=1,l=2", "x".repeat(8000))], "k=1,l=2"),
     ] {
         let all: Vec<_> = fields.iter().map(|field| ("baggage", field.as_str())).collect();
         let context = Propagators::default().extract(&headers(&all));
@@ -312,6 +320,9 @@ fn b3_in_all_forms_that_come() {
         let got = span_of(&[PropagatorName::B3Multi], &fields);
         assert_eq!(got, expect.map(|flags| format!("{sound} {flags}")), "{fields:?}");
     }
+    let twice =
+        [ids[0], ids[1], ("X-B3-SpanId", "x"), ("X-B3-Sampled", "0"), ("X-B3-Sampled", "1")];
+    assert_eq!(span_of(&[PropagatorName::B3Multi], &twice), Some(format!("{sound} 00")));
     let single = written(&[PropagatorName::B3], &context(1));
     assert_eq!(single, [("b3".to_owned(), format!("{TRACE}-{SPAN}-1"))]);
     let multi = written(&[PropagatorName::B3Multi], &context(0));

@@ -65,20 +65,16 @@ fn parent(value: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
 fn state(fields: &dyn Fields) -> TraceState {
     let mut members: Vec<&str> = Vec::new();
     let (mut sound, mut bytes) = (true, 0);
-    fields.each("tracestate", &mut |value| {
-        bytes += value.len();
-        if bytes > STATE_BYTES_READ_MAX {
-            sound = false;
+    fields.each_member("tracestate", &mut |member| {
+        bytes += member.len() + 1;
+        sound = sound && bytes <= STATE_BYTES_READ_MAX;
+        if !sound || member.is_empty() {
+            return;
         }
-        for member in value.split(',').map(|member| member.trim_matches([' ', '\t'])) {
-            if !sound || member.is_empty() {
-                continue;
-            }
-            sound = is_member(member)
-                && members.len() < TraceState::MEMBERS_MAX
-                && !members.iter().any(|other| key(other) == key(member));
-            members.push(member);
-        }
+        sound = is_member(member)
+            && members.len() < TraceState::MEMBERS_MAX
+            && !members.iter().any(|other| key(other) == key(member));
+        members.push(member);
     });
     if !sound {
         return TraceState::default();

@@ -17,6 +17,8 @@ const DIGITS: u32 = 14;
 const PRECISION: u32 = 4;
 /// The member of `tracestate` that belongs to OpenTelemetry.
 const KEY: &str = "ot";
+/// Bytes of the value of a member.
+const VALUE_BYTES_MAX: usize = 256;
 
 /// The threshold for a probability. `0` samples all, [`NEVER`] none; what is no number all,
 /// so that a mistake does not lose data.
@@ -83,7 +85,7 @@ fn digits_of(text: &str, at_least: u32) -> Option<u64> {
 }
 
 /// The state with another `th` in OpenTelemetry's member; `None` takes it out. What else the
-/// member says stays.
+/// member says stays, as far as there is room.
 pub(crate) fn with_threshold(state: &TraceState, threshold: Option<u64>) -> TraceState {
     let mut member = String::new();
     if let Some(threshold) = threshold.filter(|t| *t < NEVER) {
@@ -93,6 +95,9 @@ pub(crate) fn with_threshold(state: &TraceState, threshold: Option<u64>) -> Trac
     }
     let others = state.get(KEY).unwrap_or_default().split(';');
     for field in others.filter(|field| !field.is_empty() && !field.starts_with("th:")) {
+        if member.len() + 1 + field.len() > VALUE_BYTES_MAX {
+            continue;
+        }
         if !member.is_empty() {
             member.push(';');
         }
@@ -167,6 +172,8 @@ mod tests {
         let other = with_threshold(&state, Some(0));
         assert_eq!(other.as_str(), "ot=th:0;x:1;rv:00000000000001,a=b");
         assert_eq!(with_threshold(&state, None).as_str(), "ot=x:1;rv:00000000000001,a=b");
+        let full = TraceState::default().with("ot", &format!("x:{};y:1", "1".repeat(250)));
+        assert_eq!(with_threshold(&full, Some(0)).as_str(), "ot=th:0;y:1");
         let alone = TraceState::default().with("ot", "th:8");
         assert_eq!(with_threshold(&alone, None).as_str(), "");
     }

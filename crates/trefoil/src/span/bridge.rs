@@ -26,6 +26,7 @@ use super::{Fate, Spans};
 use crate::clock;
 use crate::context::{Baggage, BaggageEntry, Context, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
+use crate::propagate::percent_encoded;
 use crate::value::Value;
 
 /// What a store knows of the API.
@@ -84,8 +85,9 @@ pub(super) fn with_active_baggage(context: Context) -> Context {
     if !ANY.load(Ordering::Relaxed) {
         return context;
     }
-    let baggage = opentelemetry::Context::map_current(|active| from_api_baggage(active.baggage()));
-    if baggage.is_empty() { context } else { context.with_baggage(baggage) }
+    let own = &context.baggage;
+    let active = opentelemetry::Context::map_current(|a| from_api_baggage(a.baggage(), own));
+    if active.is_empty() { context } else { context.with_baggage(active) }
 }
 
 /// Makes tracers of the OpenTelemetry API whose spans go where those of `tracing` go.
@@ -176,28 +178,33 @@ impl Spans {
         if !self.0.bridge.is_on() {
             return None;
         }
-        let active = |active: &opentelemetry::Context| from_api_baggage(active.baggage());
-        let baggage = opentelemetry::Context::map_current(active);
         if let Some(active) = self.active() {
-            return self.parent_from(active, baggage);
+            let parent = |a: &opentelemetry::Context| self.parent_from(active, a.baggage());
+            return opentelemetry::Context::map_current(parent);
         }
         // What was attached here the other way is not known to the API, and counts.
-        if baggage.is_empty() || Context::baggage_attached_within(depth()).is_some() {
+        let has_none = opentelemetry::Context::map_current(|active| active.baggage().is_empty());
+        if has_none || Context::baggage_attached_within(depth()).is_some() {
             return None;
         }
         let key = with_entered(|entered| {
             let last = entered.last().filter(|last| last.store == self.address())?;
             last.inside.as_ref().map(|inside| inside.span.key)
         })??;
-        Some(self.parent_at(key)?.with_baggage(baggage))
+        let parent = self.parent_at(key)?;
+        Some(opentelemetry::Context::map_current(|active| {
+            parent.with_api_baggage(active.baggage())
+        }))
     }
 
-    fn parent_from(&self, context: SpanContext, baggage: Baggage) -> Option<Parent> {
+    fn parent_from(&self, context: SpanContext, baggage: &ApiBaggage) -> Option<Parent> {
         let key = self.0.bridge.key(u64::from_be_bytes(context.span_id.0));
         match key.and_then(|key| self.parent_at(key)) {
-            Some(local) if baggage.is_empty() => Some(local),
-            Some(local) => Some(local.with_baggage(baggage)),
-            None => parent_of(&Context::new(Some(context), baggage)),
+            Some(local) => Some(local.with_api_baggage(baggage)),
+            None => {
+                let baggage = from_api_baggage(baggage, &Baggage::default());
+                parent_of(&Context::new(Some(context), baggage))
+            }
         }
     }
 
@@ -261,6 +268,17 @@ impl Spans {
     }
 }
 
+impl Parent {
+    /// The same, handing down what the API has for baggage, if that has any.
+    fn with_api_baggage(self, api: &ApiBaggage) -> Parent {
+        let own = self.heritage.as_ref().map(|h| h.baggage.clone()).unwrap_or_default();
+        if api.is_empty() || holds_the_same(api, &own) {
+            return self;
+        }
+        self.with_baggage(from_api_baggage(api, &own))
+    }
+}
+
 impl api::TracerProvider for TracerProvider {
     type Tracer = Tracer;
 
@@ -278,7 +296,7 @@ impl api::Tracer for Tracer {
         parent: &opentelemetry::Context,
     ) -> Span {
         let parent = match from_api(parent) {
-            Some(context) => self.spans.parent_from(context, from_api_baggage(parent.baggage())),
+            Some(context) => self.spans.parent_from(context, parent.baggage()),
             // Only who did not name another context means the one that is attached here.
             None if opentelemetry::Context::map_current(|c| std::ptr::eq(c, parent)) => {
                 Context::with_attached(parent_of).flatten()
@@ -445,26 +463,39 @@ fn from_api(context: &opentelemetry::Context) -> Option<SpanContext> {
 fn to_api_baggage(baggage: &Baggage) -> ApiBaggage {
     let entries = baggage.entries().iter();
     let entry = |entry: &BaggageEntry| {
-        let BaggageEntry { key, value, properties } = entry.clone();
-        KeyValueMetadata::new(key, value, properties)
+        let value = entry.value().to_owned();
+        KeyValueMetadata::new(entry.key.clone(), value, entry.properties.clone())
     };
     entries.map(entry).collect()
 }
 
-fn from_api_baggage(baggage: &ApiBaggage) -> Baggage {
-    if baggage.is_empty() {
-        return Baggage::default();
+/// The API keeps neither the order of entries nor how values were written: those that are in
+/// `own`, too, are as they are there.
+fn from_api_baggage(api: &ApiBaggage, own: &Baggage) -> Baggage {
+    if holds_the_same(api, own) {
+        return own.clone();
     }
-    let entry =
-        |(key, (value, metadata)): (&opentelemetry::Key, &(opentelemetry::StringValue, _))| {
-            let metadata: &opentelemetry::baggage::BaggageMetadata = metadata;
-            BaggageEntry {
-                key: key.as_str().to_owned(),
-                value: value.as_str().to_owned(),
-                properties: metadata.as_str().to_owned(),
-            }
-        };
-    Baggage(Some(baggage.iter().map(entry).collect()))
+    let kept = own.entries().iter().filter(|entry| holds(api, entry));
+    let mut entries: Vec<BaggageEntry> = kept.cloned().collect();
+    for (key, (value, metadata)) in api {
+        let (key, value) = (key.as_str(), value.as_str());
+        if !entries.iter().any(|entry| entry.key == key) {
+            let entry = BaggageEntry::new(key, value, percent_encoded(value));
+            entries.push(BaggageEntry { properties: metadata.as_str().to_owned(), ..entry });
+        }
+    }
+    Baggage((!entries.is_empty()).then(|| entries.into()))
+}
+
+fn holds_the_same(api: &ApiBaggage, own: &Baggage) -> bool {
+    let own = own.entries();
+    api.len() == own.len() && own.iter().all(|entry| holds(api, entry))
+}
+
+fn holds(api: &ApiBaggage, entry: &BaggageEntry) -> bool {
+    api.get_with_metadata(&entry.key).is_some_and(|(value, metadata)| {
+        value.as_str() == entry.value() && metadata.as_str() == entry.properties
+    })
 }
 
 fn context(span: &api::SpanContext) -> SpanContext {

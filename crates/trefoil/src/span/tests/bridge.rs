@@ -92,6 +92,40 @@ fn baggage_is_shared_both_ways() {
     assert!(rig.spans.0.bridge.is_empty());
 }
 
+/// The API keeps no order, and values decoded.
+#[test]
+fn t4_baggage_passes_the_api_as_it_came() {
+    use crate::propagate::Propagators;
+    use opentelemetry::baggage::KeyValueMetadata;
+    const CAME: &str = "z=%2f+;p=1,y=a=b,x=3,w=4,v=%C3%A9,u=6";
+    let rig = Rig::always_on();
+    let _tracer = rig.spans.tracer_provider().tracer("library");
+    let baggage_of = |context: &Context| {
+        let mut left = http::HeaderMap::new();
+        Propagators::default().inject(context, &mut left);
+        left["baggage"].to_str().unwrap().to_owned()
+    };
+    let mut came = http::HeaderMap::new();
+    came.insert("baggage", http::HeaderValue::from_static(CAME));
+    rig.run(|| {
+        let _attached = Propagators::default().extract(&came).attach();
+        let _outer = info_span!("outer").entered();
+        assert_eq!(baggage_of(&Context::current()), CAME);
+        assert_eq!(baggage_of(&info_span!("inner").context()), CAME);
+        let more = ApiContext::map_current(|context| {
+            let pairs = context.baggage().iter().filter(|(key, _)| key.as_str() != "w");
+            let pairs = pairs.map(|(key, (value, properties))| {
+                KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
+            });
+            pairs.chain([KeyValue::new("user", "7 8").into()]).collect::<Vec<_>>()
+        });
+        let _more = ApiContext::current().with_baggage(more).attach();
+        let expect = "z=%2f+;p=1,y=a=b,x=3,v=%C3%A9,u=6,user=7%208";
+        assert_eq!(baggage_of(&Context::current()), expect);
+        assert_eq!(baggage_of(&info_span!("inner").context()), expect);
+    });
+}
+
 #[test]
 fn what_the_api_says_arrives() {
     use std::time::{Duration, UNIX_EPOCH};
