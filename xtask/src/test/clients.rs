@@ -7,7 +7,8 @@ use super::count::Count;
 use super::{Verdict, child, install, rust};
 use crate::workspace;
 
-/// The official Python SDK, `prometheus-api-client`, `python-logging-loki` and `promtool`.
+/// The official Python SDK, `prometheus-api-client`, `python-logging-loki` and `promtool`; and
+/// the SDK's propagators against the crate.
 pub(super) fn python() -> Verdict {
     let folder = workspace::root().join("tests/clients/python");
     let promtool = match install::promtool() {
@@ -22,6 +23,10 @@ pub(super) fn python() -> Verdict {
     command.args(["-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-rs"]);
     command.arg(&folder).current_dir(&folder).env("PROMTOOL", promtool);
     command.env("PYTHONDONTWRITEBYTECODE", "1");
+    match rust::example("relay", "trefoil/axum,trefoil/reqwest") {
+        Ok(relay) => command.env("TREFOIL_RELAY", relay),
+        Err(why) => return Verdict::Broke(Count::default(), why),
+    };
     against_server(&mut command)
 }
 

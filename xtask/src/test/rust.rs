@@ -57,3 +57,13 @@ pub(super) fn server() -> Result<PathBuf, String> {
     child::prepare(workspace::cargo().args(["build", "--workspace", "--bin", "trefoil"]))?;
     Ok(workspace::target().join("debug/trefoil"))
 }
+
+/// Builds an example of the crate with these features, and answers where it lies.
+///
+/// # Errors
+/// If it does not compile.
+pub(super) fn example(name: &str, features: &str) -> Result<PathBuf, String> {
+    let arguments = ["build", "--workspace", "--example", name, "--features", features];
+    child::prepare(workspace::cargo().args(arguments))?;
+    Ok(workspace::target().join("debug/examples").join(name))
+}
