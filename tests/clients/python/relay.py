@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import socketserver
@@ -11,6 +10,8 @@ import threading
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from examples import example
+
 SECONDS = 30
 
 
@@ -18,10 +19,6 @@ class Relay:
     """A relay between this process and this process."""
 
     def __init__(self, asks=1, **variables):
-        binary = os.environ.get("TREFOIL_RELAY")
-        if not binary:
-            root = pathlib.Path(__file__).resolve().parents[3]
-            binary = str(root / "target/debug/examples/relay")
         self.next = Next()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
         environment |= {
@@ -33,7 +30,7 @@ class Relay:
             "LOG_LEVEL": "warn",
         }
         self.process = subprocess.Popen(
-            [binary, "127.0.0.1:0", *[self.next.url] * asks],
+            [example("relay"), "127.0.0.1:0", *[self.next.url] * asks],
             env=environment | variables,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,8 +7,8 @@ use super::count::Count;
 use super::{Verdict, child, install, rust};
 use crate::workspace;
 
-/// The official Python SDK, `prometheus-api-client`, `python-logging-loki` and `promtool`; and
-/// the SDK's propagators against the crate.
+/// The official Python SDK, `prometheus-api-client`, `python-logging-loki` and `promtool`; the
+/// SDK's propagators against the crate, and the official descriptors against our OTLP.
 pub(super) fn python() -> Verdict {
     let folder = workspace::root().join("tests/clients/python");
     let promtool = match install::promtool() {
@@ -23,8 +23,8 @@ pub(super) fn python() -> Verdict {
     command.args(["-m", "pytest", "--color=no", "-p", "no:cacheprovider", "-rs"]);
     command.arg(&folder).current_dir(&folder).env("PROMTOOL", promtool);
     command.env("PYTHONDONTWRITEBYTECODE", "1");
-    match rust::example("relay", "trefoil/axum,trefoil/reqwest") {
-        Ok(relay) => command.env("TREFOIL_RELAY", relay),
+    match rust::examples() {
+        Ok(examples) => command.env("TREFOIL_EXAMPLES", examples),
         Err(why) => return Verdict::Broke(Count::default(), why),
     };
     against_server(&mut command)

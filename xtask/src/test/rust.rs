@@ -58,12 +58,15 @@ pub(super) fn server() -> Result<PathBuf, String> {
     Ok(workspace::target().join("debug/trefoil"))
 }
 
-/// Builds an example of the crate with these features, and answers where it lies.
+/// Builds the examples that Python's tests look at, and answers the folder they lie in.
 ///
 /// # Errors
-/// If it does not compile.
-pub(super) fn example(name: &str, features: &str) -> Result<PathBuf, String> {
-    let arguments = ["build", "--workspace", "--example", name, "--features", features];
-    child::prepare(workspace::cargo().args(arguments))?;
-    Ok(workspace::target().join("debug/examples").join(name))
+/// If they do not compile.
+pub(super) fn examples() -> Result<PathBuf, String> {
+    let examples = ["--example", "otlp_*", "--example", "relay"];
+    let features = ["--features", "trefoil/axum,trefoil/reqwest"];
+    child::prepare(
+        workspace::cargo().args(["build", "--workspace"]).args(examples).args(features),
+    )?;
+    Ok(workspace::target().join("debug/examples"))
 }

@@ -4,6 +4,7 @@ use super::{File, Findings, Tree};
 
 /// Which of our crates a crate may depend on: ARCHITECTURE.md, "One-way arrows".
 const ARROWS: &[(&str, &[&str])] = &[
+    ("crates/otlp-messages", &[]),
     ("crates/wire", &[]),
     ("crates/store", &[]),
     ("crates/query", &["trefoil-store"]),
