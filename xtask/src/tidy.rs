@@ -102,6 +102,7 @@ const RULES: &[Rule] = &[
     Rule { name: "crates depend in one direction only", check: crates::directions },
     Rule { name: "manifests take the workspace's settings", check: crates::manifests },
     Rule { name: "the number of locked packages stays in its budget", check: crates::locked },
+    Rule { name: "the stock SDK is no dependency but the bench's", check: crates::stock_sdk },
     Rule { name: "no room imports what it must not know", check: imports::forbidden },
     Rule { name: "modules are named for what they hold", check: names::drawers },
     Rule { name: "every Rust file is reached by a `mod`", check: modules::dead_files },

@@ -14,6 +14,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["trefoil-wire"]),
 ];
 
+/// What any of our crates may use in its tests, and nowhere else.
+const JUDGES: &[&str] = &["trefoil-otlp-messages"];
+
+/// What may be called after OpenTelemetry: its API, for which the crate has a switch.
+///
+/// Everything else of that name is the stock SDK or brings it. Those who take our crate should
+/// not compile it, and only `bench/sdk` sets the two side by side.
+const OPENTELEMETRY: &[&str] = &["opentelemetry"];
+
 /// Workspaces of their own, with dependencies that nothing else may have.
 const ALONE: &[&str] = &["bench/sdk", "fuzz"];
 
@@ -28,8 +37,10 @@ pub(super) fn directions(tree: &Tree) -> Findings {
         for (section, name) in dependencies(&manifest.text) {
             let ours = name == "trefoil" || name.starts_with("trefoil-");
             // A crate names itself to test with more of its features.
-            let itself = section == "dev-dependencies" && folder == format!("crates/{name}");
-            if ours && !itself && !allowed.contains(&name.as_str()) {
+            let in_tests = section == "dev-dependencies";
+            let itself = in_tests && folder == format!("crates/{name}");
+            let judge = in_tests && JUDGES.contains(&name.as_str());
+            if ours && !itself && !judge && !allowed.contains(&name.as_str()) {
                 let fault = format!("{folder}: [{section}] {name} points the wrong way");
                 findings.faults.push(fault);
             }
@@ -83,6 +94,30 @@ pub(super) fn locked(tree: &Tree) -> Findings {
     findings
 }
 
+pub(super) fn stock_sdk(tree: &Tree) -> Findings {
+    let mut findings = Findings::default();
+    for lock in tree.files.iter().filter(|file| is_lock_without_sdk(&file.path)) {
+        let named = locked_names(&lock.text).filter(|name| name.contains("opentelemetry"));
+        for name in named.filter(|name| !OPENTELEMETRY.contains(name)) {
+            findings.faults.push(format!(
+                "{}: {name} is or brings the stock OpenTelemetry SDK; see who wants it (`cargo tree \
+                 -i {name} --workspace -e all`), and take `trefoil-otlp-messages` for OTLP's types",
+                lock.path
+            ));
+        }
+    }
+    findings
+}
+
+/// The workspace's own lock and that of the fuzz targets.
+fn is_lock_without_sdk(path: &str) -> bool {
+    path.ends_with("Cargo.lock") && !path.starts_with("bench/sdk/")
+}
+
+fn locked_names(lock: &str) -> impl Iterator<Item = &str> {
+    lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+}
+
 /// Member manifests with their folders.
 fn manifests_of(tree: &Tree) -> impl Iterator<Item = (String, &File)> {
     tree.files.iter().filter_map(|file| {
@@ -128,7 +163,34 @@ fn dependencies(manifest: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Limits;
     use super::*;
+
+    #[test]
+    fn the_stock_sdk_is_found_in_a_lock_unless_it_is_the_benchs() {
+        let text = "[[package]]\nname = \"opentelemetry\"\n\n[[package]]\n\
+                    name = \"opentelemetry_sdk\"\ndependencies = [\n \"opentelemetry\",\n]\n";
+        let tree = |path: &str| Tree {
+            files: vec![File { path: path.to_owned(), text: text.to_owned() }],
+            limits: Limits::default(),
+        };
+        let faults = |path| stock_sdk(&tree(path)).faults;
+        assert_eq!(faults("bench/sdk/Cargo.lock"), [""; 0]);
+        for path in ["Cargo.lock", "fuzz/Cargo.lock"] {
+            let [fault] = &faults(path)[..] else { panic!("one fault in {path}") };
+            assert!(fault.contains("opentelemetry_sdk is or brings"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn judges_stand_in_dev_dependencies_alone() {
+        let faults = |section: &str| {
+            let text = format!("[{section}]\ntrefoil-otlp-messages = {{ workspace = true }}\n");
+            let files = vec![File { path: "crates/wire/Cargo.toml".to_owned(), text }];
+            directions(&Tree { files, limits: Limits::default() }).faults.len()
+        };
+        assert_eq!([faults("dev-dependencies"), faults("dependencies")], [0, 1]);
+    }
 
     #[test]
     fn dependencies_are_found_in_every_form() {

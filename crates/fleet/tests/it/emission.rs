@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use trefoil_fleet::{Breaks, Fleet, Settings};
+use trefoil_otlp_messages::common::v1::{KeyValue, any_value::Value};
+use trefoil_otlp_messages::metrics::v1::{metric::Data, number_data_point};
+use trefoil_otlp_messages::resource::v1::Resource;
+use trefoil_otlp_messages::trace::v1::Span;
 
 use crate::receiver::{self, Received, Shared};
 use crate::registry::{ALL, Emitted, declaration, declared};
@@ -271,7 +271,7 @@ fn emitted(received: &Received) -> BTreeMap<String, Emitted> {
 }
 
 fn shape(data: &Data) -> (&'static str, Vec<KeyValue>) {
-    let numbers = |points: &[opentelemetry_proto::tonic::metrics::v1::NumberDataPoint]| {
+    let numbers = |points: &[trefoil_otlp_messages::metrics::v1::NumberDataPoint]| {
         points.iter().flat_map(|point| point.attributes.clone()).collect()
     };
     match data {

@@ -8,13 +8,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
-use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
-use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
+use trefoil_otlp_messages::collector::logs::v1::ExportLogsServiceRequest;
+use trefoil_otlp_messages::collector::metrics::v1::ExportMetricsServiceRequest;
+use trefoil_otlp_messages::collector::trace::v1::ExportTraceServiceRequest;
+use trefoil_otlp_messages::logs::v1::ResourceLogs;
+use trefoil_otlp_messages::metrics::v1::ResourceMetrics;
+use trefoil_otlp_messages::trace::v1::ResourceSpans;
 
 #[derive(Default)]
 pub(crate) struct Received {

@@ -1,4 +1,4 @@
-//! The exporters against real sockets; what arrives is decoded by the official types.
+//! The exporters against real sockets; what arrives is decoded by prost.
 
 mod faults;
 mod otlp;
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
+use trefoil_otlp_messages::trace::v1::Span;
 
 use super::receiver::{Fault, Protocol, Receiver, wait};
 use super::{Exporters, Exporting, Memory, Priority, Queue, Sources};
@@ -89,7 +89,7 @@ impl Service {
     }
 
     fn log(&self, body: &str) {
-        let record = opentelemetry_proto::tonic::logs::v1::LogRecord {
+        let record = trefoil_otlp_messages::logs::v1::LogRecord {
             time_unix_nano: 1_700_000_000_123_456_789,
             severity_number: 13,
             severity_text: "WARN".to_owned(),
@@ -115,12 +115,12 @@ impl Service {
     }
 }
 
-fn any(value: Any) -> opentelemetry_proto::tonic::common::v1::AnyValue {
-    opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(value) }
+fn any(value: Any) -> trefoil_otlp_messages::common::v1::AnyValue {
+    trefoil_otlp_messages::common::v1::AnyValue { value: Some(value) }
 }
 
-fn attribute(key: &str, value: Any) -> opentelemetry_proto::tonic::common::v1::KeyValue {
-    opentelemetry_proto::tonic::common::v1::KeyValue {
+fn attribute(key: &str, value: Any) -> trefoil_otlp_messages::common::v1::KeyValue {
+    trefoil_otlp_messages::common::v1::KeyValue {
         key: key.to_owned(),
         value: Some(any(value)),
         ..Default::default()

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
-use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use trefoil::{Builder, Console, Telemetry, Trefoil};
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
+use trefoil_otlp_messages::common::v1::{AnyValue, KeyValue};
+use trefoil_otlp_messages::logs::v1::LogRecord;
+use trefoil_otlp_messages::metrics::v1::{Metric, metric::Data};
+use trefoil_otlp_messages::trace::v1::Span;
 
 use crate::receiver::{Protocol, Receiver};
 
@@ -112,9 +112,9 @@ impl Left {
 }
 
 fn numbers(
-    points: &[opentelemetry_proto::tonic::metrics::v1::NumberDataPoint],
+    points: &[trefoil_otlp_messages::metrics::v1::NumberDataPoint],
 ) -> Vec<(Attributes, f64, f64)> {
-    use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+    use trefoil_otlp_messages::metrics::v1::number_data_point::Value;
     let value = |value: Option<Value>| match value {
         Some(Value::AsInt(value)) => value as f64,
         Some(Value::AsDouble(value)) => value,

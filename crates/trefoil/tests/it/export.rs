@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use trefoil::{Console, Dropped, OtlpProtocol, Signal, Telemetry, Trefoil};
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
 
 use crate::child::{play, plays};
 use crate::receiver::{Fault, Protocol, Receiver};

@@ -142,7 +142,7 @@ fn call(method: &'static str) -> Left {
     })
 }
 
-fn sides<'a>(left: &'a Left, name: &str) -> [&'a opentelemetry_proto::tonic::trace::v1::Span; 2] {
+fn sides<'a>(left: &'a Left, name: &str) -> [&'a trefoil_otlp_messages::trace::v1::Span; 2] {
     [SERVER, CLIENT].map(|kind| {
         let found = left.spans.iter().find(|span| span.name == name && span.kind == kind);
         found.unwrap_or_else(|| panic!("no {name} of kind {kind} among {:?}", left.names()))

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use tracing::Level;
 use trefoil::{Builder, Console, Dropped, Signal, Telemetry, Trefoil};
+use trefoil_otlp_messages::common::v1::any_value::Value;
+use trefoil_otlp_messages::common::v1::{AnyValue, KeyValue};
+use trefoil_otlp_messages::logs::v1::LogRecord;
 
 use crate::receiver::{Protocol, Receiver};
 

@@ -5,12 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use trefoil::{Builder, Console, Counter, Gauge, Histogram, Trefoil, UpDownCounter};
+use trefoil_otlp_messages::common::v1::KeyValue;
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
+use trefoil_otlp_messages::metrics::v1::Metric;
+use trefoil_otlp_messages::metrics::v1::metric::Data;
+use trefoil_otlp_messages::metrics::v1::number_data_point::Value as Number;
 
 use crate::receiver::{Protocol, Receiver};
 

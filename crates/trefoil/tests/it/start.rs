@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use tracing::instrument::WithSubscriber as _;
 use trefoil::{Builder, Console, Signal, Telemetry, Trefoil};
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
+use trefoil_otlp_messages::common::v1::{AnyValue, KeyValue};
 
 use crate::child::{play, plays};
 use crate::receiver::{Fault, Protocol, Receiver};

@@ -1,4 +1,4 @@
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData, ResourceLogs, ScopeLogs};
+use trefoil_otlp_messages::logs::v1::{LogRecord, LogsData, ResourceLogs, ScopeLogs};
 use trefoil_wire::otlp::{logs, schema};
 use trefoil_wire::protobuf::Writer;
 
@@ -9,7 +9,7 @@ use crate::origin::{
 use crate::random::Random;
 
 #[test]
-fn logs_agree_with_the_official_types() {
+fn logs_agree_with_prost() {
     crate::check(&schema::LOGS_REQUEST, random, read, write);
 }
 

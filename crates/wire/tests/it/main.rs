@@ -1,5 +1,5 @@
-//! OTLP against its official description: `opentelemetry-proto`, generated from the
-//! `.proto` files and encoded by prost, is the judge of views, writers and JSON.
+//! OTLP against messages that share nothing with ours: `trefoil-otlp-messages`, which the
+//! official descriptors judge and prost encodes, is the judge of views, writers and JSON.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod logs;

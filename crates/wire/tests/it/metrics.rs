@@ -1,9 +1,9 @@
-use opentelemetry_proto::tonic::metrics::v1::exemplar::Value as ExemplarValue;
-use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as NumberValue;
-use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
-use opentelemetry_proto::tonic::metrics::v1::{
+use trefoil_otlp_messages::metrics::v1::exemplar::Value as ExemplarValue;
+use trefoil_otlp_messages::metrics::v1::exponential_histogram_data_point::Buckets;
+use trefoil_otlp_messages::metrics::v1::metric::Data;
+use trefoil_otlp_messages::metrics::v1::number_data_point::Value as NumberValue;
+use trefoil_otlp_messages::metrics::v1::summary_data_point::ValueAtQuantile;
+use trefoil_otlp_messages::metrics::v1::{
     Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
     HistogramDataPoint, Metric, MetricsData, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
     Summary, SummaryDataPoint,
@@ -20,7 +20,7 @@ use crate::origin::{
 use crate::random::Random;
 
 #[test]
-fn metrics_agree_with_the_official_types() {
+fn metrics_agree_with_prost() {
     crate::check(&schema::METRICS_REQUEST, random, read, write);
 }
 

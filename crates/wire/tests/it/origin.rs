@@ -1,10 +1,10 @@
-//! Attributes, resources and scopes, between the views and the official types.
+//! Attributes, resources and scopes, between the views and prost.
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{
+use trefoil_otlp_messages::common::v1::any_value::Value;
+use trefoil_otlp_messages::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use trefoil_otlp_messages::resource::v1::Resource;
 use trefoil_wire::otlp;
 use trefoil_wire::otlp::{Attributes, ResourceWriter, ScopeWriter, ValueWriter};
 

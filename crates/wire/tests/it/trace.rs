@@ -1,5 +1,5 @@
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, TracesData};
+use trefoil_otlp_messages::trace::v1::span::{Event, Link};
+use trefoil_otlp_messages::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, TracesData};
 use trefoil_wire::otlp::{schema, trace};
 use trefoil_wire::protobuf::Writer;
 
@@ -10,7 +10,7 @@ use crate::origin::{
 use crate::random::Random;
 
 #[test]
-fn traces_agree_with_the_official_types() {
+fn traces_agree_with_prost() {
     crate::check(&schema::TRACE_REQUEST, random, read, write);
 }
 

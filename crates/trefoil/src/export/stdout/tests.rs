@@ -1,17 +1,17 @@
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use opentelemetry_proto::tonic::metrics::v1::{
+use prost::Message as _;
+use trefoil_otlp_messages::collector::logs::v1::ExportLogsServiceRequest;
+use trefoil_otlp_messages::collector::metrics::v1::ExportMetricsServiceRequest;
+use trefoil_otlp_messages::collector::trace::v1::ExportTraceServiceRequest;
+use trefoil_otlp_messages::common::v1::any_value::Value as Any;
+use trefoil_otlp_messages::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use trefoil_otlp_messages::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use trefoil_otlp_messages::metrics::v1::{
     Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
     metric, number_data_point,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::Event;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use prost::Message as _;
+use trefoil_otlp_messages::resource::v1::Resource;
+use trefoil_otlp_messages::trace::v1::span::Event;
+use trefoil_otlp_messages::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use super::*;
 

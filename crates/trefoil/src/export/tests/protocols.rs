@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::export::receiver::jaeger::{self, Thrift};
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
-use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use trefoil_otlp_messages::trace::v1::span::{Event, Link};
+use trefoil_otlp_messages::trace::v1::{Span, Status};
 
 /// A span with everything.
 fn rich() -> Span {
@@ -24,7 +24,7 @@ fn rich() -> Span {
             attribute("raw", Any::BytesValue(vec![1, 2])),
             attribute(
                 "tags",
-                Any::ArrayValue(opentelemetry_proto::tonic::common::v1::ArrayValue {
+                Any::ArrayValue(trefoil_otlp_messages::common::v1::ArrayValue {
                     values: vec![any(Any::StringValue("a".into())), any(Any::IntValue(1))],
                 }),
             ),

@@ -1,5 +1,6 @@
 //! OTLP as a receiver sees it: answers with and without faults, and what came in, decoded
-//! by the official types.
+//! by prost. JSON is translated to protobuf first, as `wire` does; what that is worth is shown
+//! by the official descriptors: `tests/clients/python/test_otlp_json.py`.
 
 use std::convert::Infallible;
 
@@ -7,16 +8,20 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::{
+use prost::Message;
+use trefoil_otlp_messages::collector::logs::v1::ExportLogsServiceRequest;
+use trefoil_otlp_messages::collector::metrics::v1::ExportMetricsServiceRequest;
+use trefoil_otlp_messages::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
+use trefoil_otlp_messages::logs::v1::LogRecord;
+use trefoil_otlp_messages::metrics::v1::Metric;
+use trefoil_otlp_messages::trace::v1::Span;
 use trefoil_wire::compression::{Encoding, decompress};
+use trefoil_wire::otlp::json::{self, Style};
+use trefoil_wire::otlp::schema;
+use trefoil_wire::protobuf::Writer;
+use trefoil_wire::protobuf::schema::Message as Described;
 
 use super::{Fault, Protocol, Received, Receiver, Shared};
 
@@ -28,7 +33,7 @@ type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 impl Receiver {
     /// Export requests of spans, in the order they came.
     pub(crate) fn traces(&self) -> Vec<ExportTraceServiceRequest> {
-        self.decoded("trace")
+        self.decoded("trace", &schema::TRACE_REQUEST)
     }
 
     /// All spans, in the order they came.
@@ -39,7 +44,7 @@ impl Receiver {
 
     /// Export requests of metrics, in the order they came.
     pub(crate) fn metric_requests(&self) -> Vec<ExportMetricsServiceRequest> {
-        self.decoded("metrics")
+        self.decoded("metrics", &schema::METRICS_REQUEST)
     }
 
     /// All metrics, in the order they came.
@@ -51,7 +56,7 @@ impl Receiver {
 
     /// Export requests of log records, in the order they came.
     pub(crate) fn logs(&self) -> Vec<ExportLogsServiceRequest> {
-        self.decoded("logs")
+        self.decoded("logs", &schema::LOGS_REQUEST)
     }
 
     /// All log records, in the order they came.
@@ -61,11 +66,15 @@ impl Receiver {
     }
 
     /// Requests whose path names the signal, in protobuf or JSON.
-    fn decoded<T: Message + Default + serde::de::DeserializeOwned>(&self, signal: &str) -> Vec<T> {
+    fn decoded<T: Message + Default>(&self, signal: &str, described: &'static Described) -> Vec<T> {
         let received = self.received().into_iter();
         let of_signal = received.filter(|request| request.path.contains(signal));
         let decode = |request: Received| match request.header("content-type") {
-            Some("application/json") => serde_json::from_slice(&request.body).unwrap(),
+            Some("application/json") => {
+                let mut writer = Writer::new();
+                json::to_protobuf(described, &request.body, &mut writer).unwrap();
+                T::decode(writer.as_bytes()).unwrap()
+            }
             Some("application/x-protobuf" | "application/grpc" | "application/grpc+proto") => {
                 T::decode(&*request.body).unwrap()
             }
@@ -152,9 +161,14 @@ fn success(protocol: Protocol, request: &Received, message: Vec<u8>) -> Response
         }
         Protocol::Http => {
             let kind = request.header("content-type").unwrap_or("application/x-protobuf");
-            let message = match ExportTraceServiceResponse::decode(&*message) {
-                Ok(decoded) if kind == "application/json" => serde_json::to_vec(&decoded).unwrap(),
-                _ => message,
+            let mut text = String::new();
+            let message = if kind == "application/json"
+                && json::from_protobuf(&schema::TRACE_RESPONSE, &message, Style::Otlp, &mut text)
+                    .is_ok()
+            {
+                text.into_bytes()
+            } else {
+                message
             };
             Response::builder().header("content-type", kind).body(whole(message)).unwrap()
         }
