@@ -165,13 +165,14 @@ trait Fields {
     fn each_prefixed<'a>(&'a self, prefix: &str, take: &mut dyn FnMut(&'a str, &'a str));
 
     /// The value of a field that must stand once.
-    fn single<'a>(&'a self, name: &str) -> Option<&'a str> {
+    fn single<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
         let (mut found, mut times) = (None, 0);
         self.each(name, &mut |value| {
             found = Some(value);
             times += 1;
         });
-        found.filter(|_| times == 1).map(text)
+        // White space around it belongs to the field's line, not to its value.
+        found.filter(|_| times == 1).map(<[u8]>::trim_ascii)
     }
 
     /// The first value of a field.
@@ -189,8 +190,8 @@ trait Fields {
     }
 }
 
-/// A value or a part of it without the white space around it, which HTTP does not count. What
-/// is not text becomes something that is malformed everywhere.
+/// A value or a part of it as text, without the white space around it. What is not text becomes
+/// something that is malformed everywhere.
 fn text(value: &[u8]) -> &str {
     std::str::from_utf8(value).unwrap_or("\u{fffd}").trim_matches(OWS)
 }
@@ -238,8 +239,8 @@ impl<'g, F: Fn(&str) -> Option<&'g str>> Fields for Getter<'g, F> {
 }
 
 /// A lower-case hexadecimal number of exactly `N` bytes.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let text = text.as_bytes();
+fn hex<const N: usize>(text: impl AsRef<[u8]>) -> Option<[u8; N]> {
+    let text = text.as_ref();
     if text.len() != 2 * N {
         return None;
     }

@@ -2,13 +2,13 @@
 //!
 //! Source: <https://github.com/openzipkin/b3-propagation>.
 
-use super::{Fields, hex};
+use super::{Fields, hex, text};
 use crate::context::{SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 
 /// `b3: {trace id}-{span id}[-{sampling state}[-{parent span id}]]`
 pub(super) fn read_single(fields: &dyn Fields) -> Option<SpanContext> {
-    let mut parts = fields.single("b3")?.split('-');
+    let mut parts = text(fields.single("b3")?).split('-');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
     let flags = match parts.next() {
         Some("1" | "d") => TraceFlags::SAMPLED,

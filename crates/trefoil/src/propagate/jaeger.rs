@@ -2,8 +2,8 @@
 //!
 //! Source: Jaeger's documentation, "Client libraries: propagation format".
 
-use super::Fields;
 use super::baggage::{Entries, is_token, percent_decoded};
+use super::{Fields, text};
 use crate::context::{Baggage, BaggageEntry, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 
@@ -14,7 +14,7 @@ const DEBUG: u8 = 2;
 /// `uber-trace-id: {trace id}:{span id}:{parent span id}:{flags}`
 pub(super) fn read(fields: &dyn Fields) -> Option<SpanContext> {
     // Some clients encode the colons.
-    let value = percent_decoded(fields.single("uber-trace-id")?);
+    let value = percent_decoded(text(fields.single("uber-trace-id")?));
     let mut parts = value.split(':');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
     let (_parent, flags) = (parts.next()?, parts.next()?);

@@ -105,6 +105,8 @@ fn t4_traceparent_in_all_forms_that_come() {
         (String::new(), None),
         ("00".to_owned(), None),
         ("é".repeat(55), None),
+        (format!("0{}", "é".repeat(27)), None),
+        (format!("cc-{TRACE}-{SPAN}-01-é"), Some("01")),
         (format!("00-{TRACE}-{SPAN}-0é"), None),
     ] {
         let got = span_of(&[PropagatorName::TraceContext], &[("traceparent", &traceparent)]);

@@ -39,18 +39,17 @@ fn write_hex(bytes: &[u8], out: &mut [u8]) {
     }
 }
 
-fn parent(value: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let known = value.as_bytes().get(..PARENT_BYTES)?;
-    let rest = &value.as_bytes()[PARENT_BYTES..];
-    let known = std::str::from_utf8(known).ok()?;
+fn parent(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
+    let (known, rest) = value.split_at_checked(PARENT_BYTES)?;
     let [version] = hex(&known[..2])?;
-    // A later version may say more, behind a dash. Version 255 is not allowed.
+    // A later version may say more, behind a dash, and it need not be text. Version 255 is not
+    // allowed.
     let well_ended = match version {
         0 => rest.is_empty(),
         255 => false,
         _ => rest.is_empty() || rest[0] == b'-',
     };
-    let dashes = [2, 35, 52].iter().all(|&at| known.as_bytes()[at] == b'-');
+    let dashes = [2, 35, 52].iter().all(|&at| known[at] == b'-');
     if !well_ended || !dashes {
         return None;
     }
