@@ -1,7 +1,6 @@
 """The grammars of W3C's Trace Context (level 2) and Baggage: what may leave a service at all."""
 
 import re
-from urllib.parse import unquote
 
 PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-(0[0-3])")
 
@@ -49,12 +48,12 @@ def members(state):
 
 
 def entries(baggage):
-    """Keys, values and properties of a `baggage` that must be well formed."""
+    """Keys, values and properties of a `baggage` that must be well formed, still encoded."""
     if baggage is None:
         return []
     found = [ENTRY.fullmatch(entry.strip(" \t")) for entry in baggage.split(",")]
     assert all(found), baggage
     return [
-        (key, unquote(value), [p.strip(" \t") for p in properties.split(";")[1:]])
+        (key, value, [p.strip(" \t") for p in properties.split(";")[1:]])
         for key, value, properties in (entry.groups() for entry in found)
     ]
