@@ -12,20 +12,13 @@ pub struct Limits<'a> {
     pub samples_max: usize,
     /// Series (or streams, or traces) in an answer.
     pub series_max: usize,
-    /// Threads that one query may keep busy while it reads many series.
-    pub threads: usize,
 }
 
-/// More threads than this only take the machine away from everybody else.
-const THREADS_MAX: usize = 4;
-
 impl<'a> Limits<'a> {
-    /// The defaults: 50 million samples as Prometheus has, 100,000 series, as many threads
-    /// as the machine runs at once, but at most four.
+    /// The defaults: 50 million samples as Prometheus has, 100,000 series.
     #[must_use]
     pub fn new(tally: &'a Tally) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        Limits { tally, samples_max: 50_000_000, series_max: 100_000, threads }
+        Limits { tally, samples_max: 50_000_000, series_max: 100_000 }
     }
 }
 

@@ -30,6 +30,7 @@ mod part;
 mod quarantine;
 mod wal;
 
+pub mod ahead;
 mod cache;
 mod samples;
 mod scan;

@@ -377,7 +377,7 @@ impl Snapshot {
         &self,
         scan: &LogScan<'_>,
         bounds_ns: &[i64],
-        wanted_key: &dyn Fn(&str) -> bool,
+        wanted_key: &(dyn Fn(&str) -> bool + Sync),
         tally: &Tally,
         counter: &mut dyn LogCounter,
     ) -> Result<()> {

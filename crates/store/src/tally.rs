@@ -1,5 +1,6 @@
 //! The running account of one query: what it read, what it may still read, whether to stop.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ pub struct Tally {
     /// Stopped because the process needs the memory: how much it may have, or 0.
     starved: AtomicU64,
     bytes_max: u64,
+    threads: usize,
     /// Decoded bytes looked at so far.
     pub bytes: AtomicU64,
     /// Rows or samples looked at so far.
@@ -24,14 +26,23 @@ pub struct Tally {
     pub blocks_damaged: AtomicU64,
 }
 
+/// More threads than this only take the machine away from everybody else.
+const THREADS_MAX: usize = 4;
+
+/// As many as the machine runs at once, but at most four. Asking takes reading files.
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX));
+
 impl Tally {
-    /// A tally that stops the query after `bytes_max` bytes.
+    /// A tally that stops the query after `bytes_max` bytes, and lets it have as many threads as
+    /// the machine runs at once, but at most four.
     #[must_use]
     pub fn new(bytes_max: u64) -> Self {
         Tally {
             cancelled: AtomicBool::new(false),
             starved: AtomicU64::new(0),
             bytes_max,
+            threads: *THREADS,
             bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             blocks_read: AtomicU64::new(0),
@@ -40,10 +51,22 @@ impl Tally {
         }
     }
 
-    /// A tally without a limit, for tests and small internal questions.
+    /// A tally of one thread without a limit, for tests and small internal questions.
     #[must_use]
     pub fn unlimited() -> Self {
-        Tally::new(u64::MAX)
+        Tally::new(u64::MAX).with_threads(1)
+    }
+
+    /// The same with another number of threads.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Tally { threads, ..self }
+    }
+
+    /// Threads that one query may keep busy while it reads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// Asks every scan of this query to stop at its next step.

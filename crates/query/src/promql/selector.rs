@@ -1,13 +1,11 @@
 //! Samples from the store: the newest one within the lookback for instant vectors, all of
 //! a window for ranges.
 
-mod ahead;
-
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use trefoil_store::model::{CounterReset, Histogram, is_stale};
-use trefoil_store::{Labels, Samples, Selection, SeriesReader, Snapshot, Tally, TimeRange};
+use trefoil_store::{Labels, Samples, Selection, SeriesReader, Snapshot, Tally, TimeRange, ahead};
 
 use super::ast::{Edge, Node, Selector};
 use super::column::{Column, Steps};
@@ -111,8 +109,6 @@ pub(crate) type ColumnOf = Box<dyn FnMut(&mut Notes, &Labels, &mut Samples, &mut
 /// Samples that one thread makes before its columns are handed on: few enough for them to
 /// stay in the cache, enough to make another thread worth it.
 const BLOCK_SAMPLES: usize = 64 << 10;
-/// Blocks to a thread: while one is taken in, others are made.
-const BLOCKS_AHEAD: usize = 2;
 
 /// What is to be read for columns.
 #[derive(Clone, Copy)]
@@ -138,17 +134,16 @@ pub(crate) fn columns(
     let all = selected.selection.len();
     let size = (BLOCK_SAMPLES / steps.max(1)).clamp(16, 4096);
     let count = all.div_ceil(size);
-    let threads = ev.limits.threads.clamp(1, count.max(1));
-    let ahead = if threads > 1 { BLOCKS_AHEAD } else { 1 };
-    let blocks = (0..threads * ahead).map(|_| Block::new(worker(), selected.reader())).collect();
+    let threads = ev.limits.tally.threads();
+    let mut block = || Block::new(worker(), selected.reader());
     let make =
         |at: usize, block: &mut Block<'_>| block.run(wanted, at * size..all.min((at + 1) * size));
-    ahead::in_order(count, threads - 1, blocks, &make, &mut |_, block| {
+    ahead::in_order(count, threads, &mut block, &make, &mut |_, block| {
         ev.notes.append(&mut block.notes);
         for (labels, column) in block.labels.iter().zip(&mut block.columns) {
             each(ev, labels, column)?;
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
 }
 

@@ -37,7 +37,16 @@ fn many_series() -> Store {
 
 fn ask(store: &Store, text: &str, change: impl FnOnce(&mut Limits<'_>)) -> Result<Answer> {
     let tally = Tally::unlimited();
-    let mut limits = Limits::new(&tally);
+    ask_by(&tally, store, text, change)
+}
+
+fn ask_by(
+    tally: &Tally,
+    store: &Store,
+    text: &str,
+    change: impl FnOnce(&mut Limits<'_>),
+) -> Result<Answer> {
+    let mut limits = Limits::new(tally);
     change(&mut limits);
     let expr = parse(text)?;
     range(&store.snapshot(), &expr, 0, 300_000, 2_000, LOOKBACK_MS, &limits)
@@ -54,7 +63,8 @@ fn threads_change_nothing_about_an_answer() {
         "hits_total - on(id) hits_total offset 30s",
     ] {
         let shown = |threads| {
-            let answer = ask(&store, text, |limits| limits.threads = threads).expect(text);
+            let tally = Tally::unlimited().with_threads(threads);
+            let answer = ask_by(&tally, &store, text, |_| {}).expect(text);
             format!("{answer:?}")
         };
         let alone = shown(1);

@@ -5,12 +5,13 @@ use std::ops::{ControlFlow, Range};
 
 use super::logs::{Account, HeadLogs, PartLogs, matching_of_part, wanted_blocks};
 use super::{Counted, LogCounter, LogScan, Snapshot};
+use crate::ahead;
 use crate::error::{Error, Result};
 use crate::head::clamp_time;
 use crate::intern::Seeded;
 use crate::model::Value;
 use crate::part::Signal;
-use crate::part::logs::{Groups, LogBlock, LogGroup, LogRows};
+use crate::part::logs::{Groups, LogBlock, LogGroup, LogRows, LogTallies};
 use crate::search::LineSearch;
 use crate::tally::Tally;
 
@@ -23,7 +24,7 @@ const NAMES_MAX: usize = 1024;
 pub(super) struct Question<'a> {
     pub(super) scan: &'a LogScan<'a>,
     pub(super) bounds_ns: &'a [i64],
-    pub(super) wanted_key: &'a dyn Fn(&str) -> bool,
+    pub(super) wanted_key: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// See [`Snapshot::log_counts`].
@@ -40,10 +41,21 @@ pub(super) fn count(
         snapshot.parts.logs.iter().map(|part| matching_of_part(part, scan.streams)).collect();
     let mut names = Names::default();
     let search = &LineSearch::new(scan.lines);
-    for block in wanted_blocks(snapshot, (scan, search), &wanted, tally)? {
-        if count_block(&block, question, &mut names, counter)?.is_break() {
-            return Ok(());
-        }
+    let blocks = wanted_blocks(snapshot, (scan, search), &wanted, tally)?;
+    let read = |at: usize, found: &mut Option<Found>| {
+        *found = read_block(&blocks[at], question)?;
+        Ok(())
+    };
+    let mut stopped = false;
+    let mut take = |at: usize, found: &mut Option<Found>| {
+        let Some(found) = found.take() else { return Ok(ControlFlow::Continue(())) };
+        let flow = hand_out(&blocks[at], found, question, &mut names, counter)?;
+        stopped = flow.is_break();
+        Ok(flow)
+    };
+    ahead::in_order(blocks.len(), tally.threads(), &mut || None, &read, &mut take)?;
+    if stopped {
+        return Ok(());
     }
     for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan, search)) {
         if count_head(&head, question, search, tally, counter)?.is_break() {
@@ -166,45 +178,48 @@ impl Counts {
     }
 }
 
-fn count_block(
-    block: &PartLogs<'_>,
-    question: &Question<'_>,
-    names: &mut Names,
-    counter: &mut dyn LogCounter,
-) -> Result<ControlFlow<()>> {
-    if let Some(tallies) = tallied::of(block, question)?
-        && let Some(flow) = tallied::count(block, &tallies, question, names, counter)?
-    {
-        return Ok(flow);
-    }
-    count_rows(block, question, names, counter)
+/// What a block has for the question, before groups have names.
+enum Found {
+    Tallied(LogTallies),
+    Rows(Rows),
 }
 
-fn count_rows(
-    block: &PartLogs<'_>,
-    question: &Question<'_>,
-    names: &mut Names,
-    counter: &mut dyn LogCounter,
-) -> Result<ControlFlow<()>> {
-    let go_on = Ok(ControlFlow::Continue(()));
+/// Rows of a block, counted by their groups.
+struct Rows {
+    rows: LogRows,
+    /// Those that are wanted, if not all of the range are.
+    matching: Option<Vec<(i64, u32)>>,
+    counts: Counts,
+    by_attributes: bool,
+}
+
+/// Counts what can be counted without names; `None` if there is nothing, or it is damaged.
+fn read_block(block: &PartLogs<'_>, question: &Question<'_>) -> Result<Option<Found>> {
+    Ok(match tallied::of(block, question)? {
+        Some(tallies) => Some(Found::Tallied(tallies)),
+        None => read_rows(block, question)?.map(Found::Rows),
+    })
+}
+
+fn read_rows(block: &PartLogs<'_>, question: &Question<'_>) -> Result<Option<Rows>> {
     let (snapshot, part, info, tally) = (block.snapshot, block.part, block.info, block.tally);
     let (mut rows, matching) = match question.scan.lines {
         [] => {
-            let Some(read) = snapshot.log_block(part, info, tally)? else { return go_on };
+            let Some(read) = snapshot.log_block(part, info, tally)? else { return Ok(None) };
             tally.add(read.len() as u64, 0)?;
             (LogRows::new(read), None)
         }
         _ => match block.read()? {
             Some((rows, matching)) => (rows, Some(matching)),
-            None => return go_on,
+            None => return Ok(None),
         },
     };
     if matching.as_ref().is_some_and(Vec::is_empty) {
-        return go_on;
+        return Ok(None);
     }
     let by_attributes = rows.block.has_key(question.wanted_key);
     if by_attributes && !snapshot.add_log_attributes(part, info, &mut rows, tally)? {
-        return go_on;
+        return Ok(None);
     }
     let (codes, groups) = rows.groups(question.wanted_key);
     let mut counts = Counts::new(groups);
@@ -220,9 +235,43 @@ fn count_rows(
         }
         None => count_all(block, question, &rows.block, &codes, &mut counts),
     }
+    drop(codes);
+    Ok(Some(Rows { rows, matching, counts, by_attributes }))
+}
+
+fn hand_out(
+    block: &PartLogs<'_>,
+    found: Found,
+    question: &Question<'_>,
+    names: &mut Names,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
+    match found {
+        Found::Rows(rows) => hand_out_rows(block, rows, question, names, counter),
+        Found::Tallied(tallies) => {
+            if let Some(flow) = tallied::count(block, &tallies, question, names, counter)? {
+                return Ok(flow);
+            }
+            match read_rows(block, question)? {
+                Some(rows) => hand_out_rows(block, rows, question, names, counter),
+                None => Ok(ControlFlow::Continue(())),
+            }
+        }
+    }
+}
+
+fn hand_out_rows(
+    block: &PartLogs<'_>,
+    found: Rows,
+    question: &Question<'_>,
+    names: &mut Names,
+    counter: &mut dyn LogCounter,
+) -> Result<ControlFlow<()>> {
+    let Rows { rows, matching, counts, by_attributes } = found;
+    let part = block.part;
     let malformed = || part.file.corrupt("a log row is malformed");
     let without_bodies = LogRows { bodies: None, ..rows.clone() };
-    let mut singly = vec![false; groups];
+    let mut singly = vec![false; counts.groups];
     for (code, example) in counts.examples.iter().enumerate() {
         let Some(row) = *example else { continue };
         let mut ask =
@@ -235,18 +284,18 @@ fn count_rows(
             Counted::Stop => return Ok(ControlFlow::Break(())),
             Counted::Singly => singly[code] = true,
             Counted::As(name) => {
-                for (bucket, counts) in counts.buckets.iter().zip(counts.counts.chunks(groups)) {
-                    if counts[code] > 0 {
-                        counter.add(name, *bucket, u64::from(counts[code]));
+                let of_buckets = counts.counts.chunks(counts.groups);
+                for (bucket, of_bucket) in counts.buckets.iter().zip(of_buckets) {
+                    if of_bucket[code] > 0 {
+                        counter.add(name, *bucket, u64::from(of_bucket[code]));
                     }
                 }
             }
         }
     }
     if !singly.contains(&true) {
-        return go_on;
+        return Ok(ControlFlow::Continue(()));
     }
-    drop(codes);
     each_record(block, rows, matching, &|code| singly[code as usize], question, counter)
 }
 

@@ -79,7 +79,7 @@ pub(super) fn scan(
     let mut runs: Vec<LogRun<'_>> = blocks.into_iter().map(LogRun::Part).collect();
     runs.extend(heads.iter().map(LogRun::Head));
     let mut account = Account::new(tally);
-    scan::scan(&runs, scan.order, &mut |open: &LogOpen<'_>, row| match open {
+    scan::scan(&runs, scan.order, tally.threads(), &mut |open: &LogOpen<'_>, row| match open {
         LogOpen::Head(head) => {
             let (log, bytes) = head.record(row)?;
             account.add(bytes)?;

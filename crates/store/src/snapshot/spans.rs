@@ -53,7 +53,7 @@ pub(super) fn scan(
     }
     runs.extend(heads.iter().map(SpanRun::Head));
     let mut pages = Pages::new(snapshot, tally);
-    scan::scan(&runs, scan.order, &mut |open: &SpanOpen<'_>, row| match open {
+    scan::scan(&runs, scan.order, tally.threads(), &mut |open: &SpanOpen<'_>, row| match open {
         SpanOpen::Head(head) => {
             let (span, _) = head.span(row)?;
             Ok(visit(&span))

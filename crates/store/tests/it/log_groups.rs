@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
 
 use trefoil_store::model::{LogRecord, StoredLog, Value};
 use trefoil_store::{
@@ -75,14 +76,29 @@ fn by_groups(
     wanted: &str,
     refuse: u64,
 ) -> Found {
+    let alone = Tally::unlimited();
+    let found = by_threads(snapshot, scan, bounds_ns, wanted, refuse, &alone);
+    let shared = Tally::unlimited().with_threads(3);
+    assert_eq!(found, by_threads(snapshot, scan, bounds_ns, wanted, refuse, &shared));
+    assert_eq!(alone.rows.load(Relaxed), shared.rows.load(Relaxed));
+    found
+}
+
+fn by_threads(
+    snapshot: &Snapshot,
+    scan: &LogScan<'_>,
+    bounds_ns: &[i64],
+    wanted: &str,
+    refuse: u64,
+    tally: &Tally,
+) -> Found {
     let (names, found) = (Vec::new(), Found::new());
     let mut counter = Counter { bounds_ns, wanted, refuse, asked: 0, names, found };
-    let tally = Tally::unlimited();
-    snapshot.log_counts(scan, bounds_ns, &|key| key == wanted, &tally, &mut counter).unwrap();
+    snapshot.log_counts(scan, bounds_ns, &|key| key == wanted, tally, &mut counter).unwrap();
     counter.found
 }
 
-fn batch(from: u64, rows: u64) -> Batch {
+pub(crate) fn batch(from: u64, rows: u64) -> Batch {
     let mut batch = Batch::new();
     for n in from..from + rows {
         let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;

@@ -8,4 +8,5 @@ mod log_groups;
 mod log_search;
 mod make;
 mod states;
+mod threads;
 mod traces;
