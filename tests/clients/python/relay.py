@@ -67,6 +67,10 @@ class Headers:
     def all(self, name):
         return [value for other, value in self.pairs if other.lower() == name]
 
+    def fields(self):
+        """As a server of Python hands them on: values by name."""
+        return {name: self.all(name) for name, _ in self.pairs}
+
     def one(self, name):
         """The value of a field that may stand once; `None` if it does not."""
         values = self.all(name)

@@ -450,7 +450,8 @@ BAGGAGE = {
         (bag("k=v;p;p;p=1"), "k=v;p;p;p=1"),
         (
             bag(
-                "key1=value1;property1;property2, key2 = value2, key3=value3; propertyKey=propertyValue"
+                "key1=value1;property1;property2, key2 = value2, "
+                "key3=value3; propertyKey=propertyValue"
             ),
             "key1=value1;property1;property2,key2=value2,key3=value3;propertyKey=propertyValue",
         ),
@@ -489,7 +490,8 @@ BAGGAGE = {
         (bag(EIGHT_KIB + ",k64=" + "v" * 10), EIGHT_KIB),
         (bag("a=" + "v" * 5000, "b=" + "v" * 5000, "c=3"), "a=" + "v" * 5000 + ",c=3"),
     ],
-    "If it is not in the format, it MAY remove an offending list-member before propagating the rest": [
+    "If it is not in the format, it MAY remove an offending list-member before propagating the "
+    "rest": [
         (bag(""), None),
         (bag(","), None),
         (bag("k"), None),

@@ -229,7 +229,7 @@ class Chance(random.Random):
         longest = 260 if self.once_in(12) else 12
         key = self.choice(KEYCHARS[:-5]) + self.text(KEYCHARS, 0, longest)
         if self.once_in(6):
-            key = self.text(KEYCHARS[:-1], 1, 16) + "@" + self.text(KEYCHARS[:6], 1, 14)
+            key = key[0] + self.text(KEYCHARS[:-1], 0, 16) + "@" + self.text(KEYCHARS[:6], 1, 14)
         value = self.text(VALUECHARS + [" "], 0, 260 if self.once_in(12) else 20)
         member = f"{key}={value}{self.choice(VALUECHARS)}"
         return self.damaged(member) if self.once_in(40) else member
@@ -272,6 +272,57 @@ class Chance(random.Random):
             text = ",".join(self.ows() + member + self.ows() for member in members[:count])
             lines.append(self.line(name, text))
             members = members[count:]
+        return lines
+
+    def identity(self, digits):
+        text = "0" * digits if self.once_in(30) else self.text(HEX, digits, digits)
+        text = text.upper() if self.once_in(20) else text
+        return self.damaged(text) if self.once_in(20) else text
+
+    def b3(self):
+        trace_id = self.identity(self.choice([32, 32, 16]))
+        span_id = self.identity(16)
+        state = self.choice(
+            ["1", "1", "0", "0", "d"] if self.once_in(2) else ["1", "0", None, None]
+        )
+        if self.once_in(20):
+            state = self.choice(["2", "x", "", "True", "true", "01"])
+        lines = []
+        if self.once_in(2):
+            parts = [trace_id, span_id] if not self.once_in(20) else []
+            parts += [state] if state is not None else []
+            if state is not None and self.once_in(4):
+                parts.append(self.identity(16))
+            lines.append(self.line("b3", "-".join(parts)))
+        if not lines or self.once_in(8):
+            lines += self.b3_multi(self.identity(32) if lines else trace_id, span_id, state)
+        self.shuffle(lines)
+        return lines
+
+    def b3_multi(self, trace_id, span_id, state):
+        fields = {"X-B3-TraceId": trace_id, "X-B3-SpanId": span_id}
+        if state is not None:
+            fields["X-B3-Sampled"] = {"d": "true"}.get(state, state)
+        if self.once_in(6):
+            fields["X-B3-Flags"] = self.choice("01")
+        if self.once_in(4):
+            fields["X-B3-ParentSpanId"] = self.identity(16)
+        if self.once_in(12):
+            del fields[self.choice(list(fields))]
+        return [self.line(name, value) for name, value in fields.items()]
+
+    def jaeger(self):
+        ids = [self.text(HEX, 1, 32), self.text(HEX, 1, 16)]
+        if self.once_in(2):
+            ids = [self.identity(32), self.identity(16)]
+        parent = self.choice(["0", "", self.text(HEX, 16, 16)])
+        flags = self.choice(["0", "1", "2", "3", "00", "01", "5", self.text(HEX, 1, 2)])
+        value = self.choice([":", ":", ":", "%3A"]).join([*ids, parent, flags])
+        value = self.damaged(value) if self.once_in(8) else value
+        lines = [self.line("uber-trace-id", value)]
+        keys = {self.text("abcdefgh-_", 1, 6) for _ in range(self.choice([0, 0, 1, 4]))}
+        lines += [self.line(f"uberctx-{key}", self.octets(20)) for key in sorted(keys)]
+        self.shuffle(lines)
         return lines
 
     def w3c(self):
@@ -321,3 +372,167 @@ def check_baggage(left, lines, again):
 def all_arrived(spans, span_ids):
     clients = [spans.get(span_id) for span_id in span_ids]
     return all(client and client.parent_span_id.hex() in spans for client in clients)
+
+
+# ---- B3, https://github.com/openzipkin/b3-propagation: where they differ.
+
+B3 = re.compile(
+    r"(?!0+-)([0-9a-f]{32}|[0-9a-f]{16})-(?!0{16})[0-9a-f]{16}(-[01d](-[0-9a-f]{16})?)?"
+)
+
+
+def whole_b3(fields):
+    """b3={TraceId}-{SpanId}-{SamplingState}-{ParentSpanId}, where the last two fields are
+    optional, of lower-hex characters; states are 1, 0, d. Of one that is not so, the official
+    one takes what it can, and then does not look at the multiple headers."""
+    if not B3.fullmatch(fields.get("b3", [""])[0]):
+        fields.pop("b3", None)
+
+
+def lower_hex(fields):
+    """TraceId is encoded as 32 or 16 lower-hex characters. The official one takes others."""
+    ids = [fields.get(name, [""])[0] for name in ("x-b3-traceid", "x-b3-spanid")]
+    if "".join(ids) != "".join(ids).lower():
+        fields.pop("x-b3-traceid", None)
+
+
+def known_states(fields):
+    """An accept sampling decision is encoded as 1 and a deny as 0; a lenient implementation may
+    accept true or false. The official one takes all else for a deny."""
+    states = {"1", "0", "true", "false"}
+    if fields.get("x-b3-sampled", ["1"])[0] not in states and not is_debug(fields):
+        fields.pop("x-b3-traceid", None)
+
+
+def deferred(fields):
+    """Absent means defer the decision to the receiver of this header, which samples all. The
+    official one takes it for a deny."""
+    fields.setdefault("x-b3-sampled", ["1"])
+
+
+def is_debug(fields):
+    return fields.get("x-b3-flags", [""])[0] == "1"
+
+
+def official_b3(lines):
+    fields = carrier(lines)
+    for difference in (whole_b3, lower_hex, known_states, deferred):
+        difference(fields)
+    return seen(extract(B3MultiFormat(), fields))
+
+
+# ---- Jaeger, https://www.jaegertracing.io/docs/1.76/sdk-migration/#propagation-format.
+
+
+def numbers(fields):
+    """Base16 numbers: trace id, span id, and flags of one or two digits. The official one takes
+    what Python calls an integer."""
+    hexadecimal = r"[0-9a-fA-F]{1,32}:[0-9a-fA-F]{1,16}:[^:]*:[0-9a-fA-F]{1,2}"
+    if not re.fullmatch(hexadecimal, fields["uber-trace-id"][0]):
+        fields["uber-trace-id"] = [""]
+
+
+def url_encoded(fields):
+    """Values in HTTP headers are URL-encoded. The official one does not expect that of ids."""
+    fields["uber-trace-id"] = [unquote(fields["uber-trace-id"][0])]
+
+
+def debug_is_sampled(fields):
+    """Debug asks the backend to try really hard not to drop this trace. The official one does
+    not sample it if the sampled flag is missing."""
+    ids, _, flags = fields["uber-trace-id"][0].rpartition(":")
+    if ids and int(flags, 16) & 3:
+        fields["uber-trace-id"] = [f"{ids}:1"]
+
+
+def official_jaeger(lines):
+    fields = carrier(lines)
+    for difference in (url_encoded, numbers, debug_is_sampled):
+        difference(fields)
+    return seen(extract(JaegerPropagator(), fields))
+
+
+def seen(found):
+    """What the other formats say: trace, whether it is sampled, baggage."""
+    span, entries = found
+    span = span and (f"{span.trace_id:032x}", span.trace_flags.sampled)
+    return span, {key: strip(value) for key, value in entries.items()}
+
+
+FORMATS = {
+    "b3": (B3SingleFormat, official_b3, Chance.b3),
+    "b3multi": (B3MultiFormat, official_b3, Chance.b3),
+    "jaeger": (JaegerPropagator, official_jaeger, Chance.jaeger),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_other_formats_beside_the_official_propagators(name):
+    propagator, official, chance = FORMATS[name]
+    relay = Relay(OTEL_PROPAGATORS=name)
+    found = 0
+    for case in range(CASES // 3):
+        lines = chance(Chance(f"{SEED} {case}"))
+        again = f"PROPAGATION_SEED={SEED}, case {case}: {lines}"
+        (headers,) = relay.ask(lines)
+        assert headers.one("traceparent") is None, again
+        left, entries = seen(extract(propagator(), headers.fields()))
+        span, expect = official(lines)
+        found += span is not None
+        if span is None:
+            assert left[0][16:] not in "".join(lines).lower() and left[1], again
+        else:
+            assert left == span, again
+        assert entries == expect, again
+    assert found > CASES / 6
+    relay.stop()
+
+
+ALL = {
+    "tracecontext": TraceContextTextMapPropagator,
+    "b3": B3SingleFormat,
+    "b3multi": B3MultiFormat,
+    "jaeger": JaegerPropagator,
+}
+
+
+@pytest.mark.parametrize("comes", ALL)
+@pytest.mark.parametrize("sampled", [0, 1])
+def test_t4_all_formats_say_the_same(comes, sampled):
+    relay = Relay(OTEL_PROPAGATORS="tracecontext,baggage,b3,b3multi,jaeger")
+    span = trace.SpanContext(
+        trace_id=0x0AF7651916CD43DD8448EB211C80319C,
+        span_id=0xB7AD6B7169203331,
+        is_remote=True,
+        trace_flags=trace.TraceFlags(sampled),
+    )
+    context = trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
+    context = baggage.set_baggage("tenant", "söhne/&co", context)
+    fields = {}
+    for propagator in (ALL[comes](), W3CBaggagePropagator()):
+        propagator.inject(fields, context)
+    (headers,) = relay.ask([f"{name}: {value}" for name, value in fields.items()])
+    relay.stop()
+    left = {name: extract(kind(), headers.fields()) for name, kind in ALL.items()}
+    spans = {(f.trace_id, f.span_id, f.trace_flags.sampled) for f, _ in left.values()}
+    assert len(spans) == 1
+    ((trace_id, span_id, flag),) = spans
+    assert (trace_id, flag) == (span.trace_id, bool(sampled)) and span_id != span.span_id
+    # Jaeger's baggage has the one form, W3C's the other.
+    expect = {"tenant": "söhne/&co"}
+    assert left["jaeger"][1] == expect
+    assert extract(W3CBaggagePropagator(), headers.fields())[1] == expect
+
+
+def test_what_is_not_among_the_formats_is_not_read():
+    span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    lines = [f"traceparent: {span}", "tracestate: a=1", "baggage: k=v"]
+    relay = Relay(OTEL_PROPAGATORS="b3")
+    (headers,) = relay.ask(lines)
+    relay.stop()
+    assert headers.one("b3") and span[3:35] not in headers.one("b3")
+    assert not [name for name, _ in headers.pairs if name in ("traceparent", "baggage")]
+    relay = Relay(OTEL_PROPAGATORS="none")
+    (headers,) = relay.ask(lines)
+    relay.stop()
+    assert {name for name, _ in headers.pairs} == {"accept", "host"}

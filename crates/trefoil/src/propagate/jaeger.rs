@@ -3,7 +3,7 @@
 //! Source: Jaeger's documentation, "Client libraries: propagation format".
 
 use super::baggage::{Entries, is_token, percent_decoded};
-use super::{Fields, text};
+use super::Fields;
 use crate::context::{Baggage, BaggageEntry, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 
@@ -13,8 +13,9 @@ const DEBUG: u8 = 2;
 
 /// `uber-trace-id: {trace id}:{span id}:{parent span id}:{flags}`
 pub(super) fn read(fields: &dyn Fields) -> Option<SpanContext> {
-    // Some clients encode the colons.
-    let value = percent_decoded(text(fields.single("uber-trace-id")?));
+    // What the third part is does not matter, be it no text. Some clients encode the colons.
+    let value = String::from_utf8_lossy(fields.single("uber-trace-id")?);
+    let value = percent_decoded(&value);
     let mut parts = value.split(':');
     let (trace_id, span_id) = (parts.next()?, parts.next()?);
     let (_parent, flags) = (parts.next()?, parts.next()?);

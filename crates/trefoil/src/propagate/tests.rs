@@ -259,6 +259,7 @@ fn jaegers_header_in_all_forms_that_come() {
         (format!("{TRACE}:{SPAN}:0:0"), Some(format!("{sound} 00"))),
         (format!("{TRACE}:{SPAN}:{SPAN}:3"), Some(format!("{sound} 01"))),
         (format!("{TRACE}:{SPAN}::2"), Some(format!("{sound} 01"))),
+        (format!("{TRACE}:{SPAN}:é:1"), Some(format!("{sound} 01"))),
         (format!("{TRACE}:{SPAN}:0:01"), Some(format!("{sound} 01"))),
         (format!("{TRACE}%3A{SPAN}%3A0%3A1"), Some(format!("{sound} 01"))),
         (format!("abc:{SPAN}:0:0"), Some(format!("{low} 00"))),
