@@ -2,8 +2,8 @@
 //!
 //! Source: Jaeger's documentation, "Client libraries: propagation format".
 
-use super::baggage::{Entries, is_token, percent_decoded};
 use super::Fields;
+use super::baggage::{Entries, is_token, percent_decoded};
 use crate::context::{Baggage, BaggageEntry, SpanContext, TraceFlags, TraceState};
 use crate::id::{SpanId, TraceId};
 
