@@ -58,7 +58,7 @@ impl<L: LabelSet> Counter<L> {
 }
 
 fn register<V: Number>(registry: &Registry, definition: &Definition) -> Arc<Family<Sum<V>>> {
-    registry.register(definition, Kind::Counter, |_| ())
+    registry.register(definition, Kind::Counter, ())
 }
 
 /// A counter of fixed labels.
@@ -111,7 +111,7 @@ fn register_up_down<V: Number>(
     registry: &Registry,
     definition: &Definition,
 ) -> Arc<Family<Sum<V>>> {
-    registry.register(definition, Kind::UpDownCounter, |_| ())
+    registry.register(definition, Kind::UpDownCounter, ())
 }
 
 /// An up-down counter of fixed labels.

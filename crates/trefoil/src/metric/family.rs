@@ -138,15 +138,19 @@ impl<S: Store> Collect for Family<S> {
 
     fn collect(&self) -> Vec<Point> {
         let round = self.round.load(Relaxed);
-        let mut points: Vec<Point> =
-            self.table.iter().chain(self.overflow.get()).filter_map(|s| s.read(round)).collect();
-        points.sort_by(|a, b| by_labels(&a.labels, &b.labels));
-        points
+        let series = self.table.iter().chain(self.overflow.get());
+        in_order(series.filter_map(|series| series.read(round)).collect())
     }
 
     fn overflowed(&self) -> u64 {
         self.overflowed.load(Relaxed)
     }
+}
+
+/// Compiled once, not for each kind of cells: sorting is much code.
+fn in_order(mut points: Vec<Point>) -> Vec<Point> {
+    points.sort_by(|a, b| by_labels(&a.labels, &b.labels));
+    points
 }
 
 /// By names and values, numbers as numbers.

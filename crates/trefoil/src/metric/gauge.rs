@@ -46,7 +46,7 @@ impl<L: LabelSet, V: Number> Gauge<L, V> {
 }
 
 fn register<V: Number>(registry: &Registry, definition: &Definition) -> Arc<Family<Last<V>>> {
-    registry.register(definition, Kind::Gauge, |_| ())
+    registry.register(definition, Kind::Gauge, ())
 }
 
 /// A gauge of fixed labels.

@@ -102,11 +102,11 @@ fn is_exponential(registry: &Registry, definition: &Definition) -> bool {
 }
 
 fn register(registry: &Registry, definition: &Definition) -> Arc<Family<Explicit>> {
-    registry.register(definition, Kind::Histogram, Bounds::of)
+    registry.register(definition, Kind::Histogram, Bounds::of(definition))
 }
 
 fn register_exponential(registry: &Registry, definition: &Definition) -> Arc<Family<Exponential>> {
-    registry.register(definition, Kind::Histogram, |_| ())
+    registry.register(definition, Kind::Histogram, ())
 }
 
 /// A histogram of fixed labels.

@@ -36,7 +36,7 @@ impl<L: LabelSet, V: Number> Observable<L, V> {
     }
 
     pub(super) fn in_registry(registry: &Registry, definition: &Definition, kind: Kind) -> Self {
-        let family = registry.register(definition, kind, |_| ());
+        let family = registry.register(definition, kind, ());
         let observed = registry.observers().of_family(Arc::clone(&family) as _);
         Observable { instrument: Instrument::of(family), kind, observed: OnceLock::from(observed) }
     }
@@ -45,7 +45,7 @@ impl<L: LabelSet, V: Number> Observable<L, V> {
     pub(crate) fn observe(&self, callback: impl Fn(&Observer<'_, L, V>) + Send + 'static) {
         let ready = self
             .instrument
-            .ready(|registry, definition| registry.register(definition, self.kind, |_| ()));
+            .ready(|registry, definition| registry.register(definition, self.kind, ()));
         let family = Arc::clone(&ready.family);
         let observed = self
             .observed

@@ -141,9 +141,8 @@ impl Registry {
         &self,
         definition: &Definition,
         kind: Kind,
-        settings: impl FnOnce(&Definition) -> S::Settings,
+        settings: S::Settings,
     ) -> Arc<Family<S>> {
-        let settings = settings(definition);
         let definition = Arc::new(definition.clone());
         let new = Arc::new(Family::<S>::new(definition, kind, settings, Arc::clone(&self.limits)));
         // Compiled for each kind of instrument and labels, so the work is done elsewhere.
