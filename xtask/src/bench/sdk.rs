@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 use super::{Figure, folder, rounded, save};
 use crate::workspace;
 
+mod clean_build;
 mod goals;
 
 /// Operations of the two counted runs; their difference is free of what the first ones cost.
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &[String]) -> Result<bool, String> {
         bench.outages(seconds, &mut figures)?;
     }
     if options.build {
-        clean_builds(&mut figures)?;
+        clean_build::run(&mut figures)?;
     }
     goals::tell(&figures);
     save("sdk", &figures)?;
@@ -301,60 +301,3 @@ fn total(path: &Path) -> Result<f64, String> {
         .find_map(|line| line.strip_prefix("totals:").or_else(|| line.strip_prefix("summary:")));
     line.and_then(|rest| rest.trim().parse().ok()).ok_or("callgrind wrote no total".to_owned())
 }
-
-/// Seconds that a clean release build takes: axum alone, and with the crate.
-fn clean_builds(figures: &mut Vec<Figure>) -> Result<(), String> {
-    println!("\na clean release build, s");
-    let mut seconds = Vec::new();
-    for (name, dependency) in [("axum", ""), ("axum and trefoil", TREFOIL)] {
-        let project = folder()?.join("clean-build");
-        let _ = std::fs::remove_dir_all(&project);
-        let manifest = MINIMAL.replace("TREFOIL", dependency);
-        let root = workspace::root();
-        let manifest = manifest.replace("ROOT", &root.display().to_string());
-        let write = |path: &str, text: &str| {
-            let path = project.join(path);
-            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-            std::fs::write(path, text)
-        };
-        write("Cargo.toml", &manifest).map_err(|error| error.to_string())?;
-        write("src/main.rs", "fn main() {}\n").map_err(|error| error.to_string())?;
-        let lock = root.join("Cargo.lock");
-        std::fs::copy(lock, project.join("Cargo.lock")).map_err(|error| error.to_string())?;
-        let mut command = workspace::cargo();
-        command.args(["build", "--quiet", "--release"]).current_dir(&project);
-        command.env("CARGO_TARGET_DIR", project.join("target"));
-        let start = Instant::now();
-        let status = command.status().map_err(|error| error.to_string())?;
-        if !status.success() {
-            return Err(format!("{name} does not compile"));
-        }
-        seconds.push(start.elapsed().as_secs_f64());
-        println!("{name:<48} {:>9.1}", start.elapsed().as_secs_f64());
-        figures.push(Figure::new(
-            format!("clean build · {name}"),
-            start.elapsed().as_secs_f64(),
-            "s",
-        ));
-    }
-    if let [bare, ours] = seconds[..] {
-        println!("{:<48} {:>9.1}", "added", ours - bare);
-        figures.push(Figure::new("clean build · added", ours - bare, "s"));
-    }
-    Ok(())
-}
-
-const MINIMAL: &str = r#"[package]
-name = "minimal"
-version = "0.0.0"
-edition = "2024"
-
-[workspace]
-
-[dependencies]
-axum = "0.8"
-tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
-TREFOIL
-"#;
-
-const TREFOIL: &str = r#"trefoil = { path = "ROOT/crates/trefoil", features = ["axum"] }"#;
