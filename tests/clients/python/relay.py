@@ -20,22 +20,9 @@ class Relay:
 
     def __init__(self, asks=1, **variables):
         self.next = Next()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
-        environment |= {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.next.url,
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
-            "LOG_LEVEL": "warn",
-        }
-        self.process = subprocess.Popen(
-            [example("relay"), "127.0.0.1:0", *[self.next.url] * asks],
-            env=environment | variables,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        host, port = self.process.stdout.readline().rpartition("//")[2].strip().split(":")
+        arguments = ["127.0.0.1:0", *[self.next.url] * asks]
+        self.process, address = start("relay", arguments, self.next.url, variables)
+        host, port = address.split(":")
         self.connection = socket.create_connection((host, int(port)), timeout=SECONDS)
         self.answers = self.connection.makefile("rb")
 
@@ -52,10 +39,35 @@ class Relay:
         """Stops it, which sends the spans that wait."""
         self.answers.close()
         self.connection.close()
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(timeout=SECONDS) == 0
-        self.process.stdout.close()
+        interrupt(self.process)
         self.next.stop()
+
+
+def start(program, arguments, collector, variables=None):
+    """Starts an example that sends its spans to a collector; the process and its address."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
+    environment |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+        "LOG_LEVEL": "warn",
+    }
+    process = subprocess.Popen(
+        [example(program), *arguments],
+        env=environment | (variables or {}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline().rpartition("//")[2].strip()
+
+
+def interrupt(process):
+    """Ends it as a keyboard does, which sends the spans that wait."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=SECONDS) == 0
+    process.stdout.close()
 
 
 class Headers:

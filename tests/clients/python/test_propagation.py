@@ -188,6 +188,10 @@ TRACEPARENT = {
 
 @pytest.mark.parametrize("sentence, lines, flags", cases(TRACEPARENT))
 def test_t4_m3_traceparent(relay, sentence, lines, flags):
+    check_traceparent(relay, sentence, lines, flags)
+
+
+def check_traceparent(relay, sentence, lines, flags):
     lines = lines + ["tracestate: a=1"]
     given = lines[0].split(":", 1)[1].strip(" \t")
     left = Left(*relay.ask(lines))
@@ -350,11 +354,13 @@ TRACESTATE = {
 
 @pytest.mark.parametrize("sentence, lines, expect", cases(TRACESTATE))
 def test_t4_tracestate(relay, sentence, lines, expect):
+    check_tracestate(relay, sentence, lines, expect)
+
+
+def check_tracestate(relay, sentence, lines, expect):
     left = Left(*relay.ask([PARENT, *lines]))
-    assert (left.trace_id, left.flags) == (
-        TRACE,
-        "01",
-    ), "failure to parse tracestate MUST NOT affect traceparent"
+    sound = (left.trace_id, left.flags) == (TRACE, "01")
+    assert sound, "failure to parse tracestate MUST NOT affect the parsing of traceparent"
     assert left.state == expect, sentence
     # The order of the lines of different fields says nothing.
     assert Left(*relay.ask([*lines, PARENT])).state == expect, sentence
@@ -533,6 +539,10 @@ BAGGAGE = {
 
 @pytest.mark.parametrize("sentence, lines, expect", cases(BAGGAGE))
 def test_t4_baggage(relay, sentence, lines, expect):
+    check_baggage(relay, sentence, lines, expect)
+
+
+def check_baggage(relay, sentence, lines, expect):
     assert Left(*relay.ask([PARENT, *lines])).baggage == expect, sentence
     # Baggage can be used regardless of whether distributed tracing is used.
     assert Left(*relay.ask(lines)).baggage == expect, sentence

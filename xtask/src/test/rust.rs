@@ -63,8 +63,8 @@ pub(super) fn server() -> Result<PathBuf, String> {
 /// # Errors
 /// If they do not compile.
 pub(super) fn examples() -> Result<PathBuf, String> {
-    let examples = ["--example", "otlp_*", "--example", "relay"];
-    let features = ["--features", "trefoil/axum,trefoil/reqwest"];
+    let examples = ["--example", "otlp_*", "--example", "relay*"];
+    let features = ["--features", "trefoil/axum,trefoil/grpc,trefoil/reqwest"];
     child::prepare(
         workspace::cargo().args(["build", "--workspace"]).args(examples).args(features),
     )?;
