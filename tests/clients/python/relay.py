@@ -1,5 +1,6 @@
 """The crate's example `relay`, asked in raw bytes by us, and itself asking us."""
 
+import atexit
 import json
 import os
 import signal
@@ -60,6 +61,8 @@ def start(program, arguments, collector, variables=None):
         stdout=subprocess.PIPE,
         text=True,
     )
+    # A test that fails does not interrupt it.
+    atexit.register(process.kill)
     return process, process.stdout.readline().rpartition("//")[2].strip()
 
 
