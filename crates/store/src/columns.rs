@@ -122,8 +122,12 @@ const STRINGS_PLAIN: u8 = 1;
 
 impl StringsWriter {
     pub(crate) fn push(&mut self, text: &[u8]) {
-        let (code, _) = self.distinct.insert(text);
-        self.codes.push(u64::from(code));
+        let last = self.codes.last().copied();
+        let code = match last.filter(|&last| self.distinct.get(last as u32) == Some(text)) {
+            Some(last) => last,
+            None => u64::from(self.distinct.insert(text).0),
+        };
+        self.codes.push(code);
     }
 
     /// Each string once.

@@ -33,6 +33,8 @@ pub(crate) struct AttributesWriter {
     columns: Interner,
     strings: Vec<StringsWriter>,
     numbers: Vec<Vec<u64>>,
+    /// Which column came after each the last time; first, which began a row.
+    followers: Vec<u32>,
     /// The list of columns, as varints.
     shapes: Interner,
     row_shapes: Vec<u64>,
@@ -43,22 +45,35 @@ pub(crate) struct AttributesWriter {
 impl AttributesWriter {
     pub(crate) fn push(&mut self, attributes: &[Attribute<'_>]) {
         let mut shape = Vec::with_capacity(attributes.len() * 2);
+        let mut place = 0;
         for attribute in attributes {
-            let kind = kind_of(&attribute.value);
-            self.scratch.clear();
-            self.scratch.push(kind);
-            self.scratch.extend_from_slice(attribute.key.as_bytes());
-            let (column, new) = self.columns.insert(&self.scratch);
-            if new {
-                self.bytes += attribute.key.len();
-                self.strings.push(StringsWriter::default());
-                self.numbers.push(Vec::new());
-            }
+            let column = self.column_after(place, kind_of(&attribute.value), &attribute.key);
             put_varint(&mut shape, u64::from(column));
             self.push_value(column as usize, &attribute.value);
+            place = column as usize + 1;
         }
         let (shape, _) = self.shapes.insert(&shape);
         self.row_shapes.push(u64::from(shape));
+    }
+
+    /// The column of a type and key: most follow the same one again and again.
+    fn column_after(&mut self, place: usize, kind: u8, key: &str) -> u32 {
+        self.followers.resize(self.columns.len() + 1, 0);
+        let likely = self.columns.get(self.followers[place]).and_then(<[u8]>::split_first);
+        if likely == Some((&kind, key.as_bytes())) {
+            return self.followers[place];
+        }
+        self.scratch.clear();
+        self.scratch.push(kind);
+        self.scratch.extend_from_slice(key.as_bytes());
+        let (column, new) = self.columns.insert(&self.scratch);
+        if new {
+            self.bytes += key.len();
+            self.strings.push(StringsWriter::default());
+            self.numbers.push(Vec::new());
+        }
+        self.followers[place] = column;
+        column
     }
 
     fn push_value(&mut self, column: usize, value: &Value<'_>) {
