@@ -195,22 +195,50 @@ fn classes(r: &mut Reader<'_>, values: &mut [u64]) -> Option<()> {
     let mut after = *r;
     let bytes = after.take(after.remaining())?;
     let mut bits = BitReader::new(bytes);
-    let table = Table::read(&mut bits, CLASS_COUNT)?;
-    for value in values {
-        // Both in one look nearly always: what takes time is where the next bits begin.
-        let word = bits.peek();
-        let (class, len) = table.find(word)?;
-        let (extra, base) = CLASSES_OF[class];
-        *value = base;
-        if len + extra <= PEEKED_BITS {
-            *value |= (word >> len) & ((1 << extra) - 1);
-            bits.skip(len + extra);
-        } else {
-            bits.skip(len);
-            *value |= bits.take(extra);
-        }
+    let table = Table::read(&mut bits, CLASS_COUNT, extra)?;
+    // What takes time is finding where the next bits begin: one look is for as many numbers as
+    // are in it for sure.
+    match PEEKED_BITS / table.longest {
+        0 => each(&table, &mut bits, values)?,
+        1 => several::<1>(&table, &mut bits, values)?,
+        2 => several::<2>(&table, &mut bits, values)?,
+        3 => several::<3>(&table, &mut bits, values)?,
+        _ => several::<4>(&table, &mut bits, values)?,
     }
     r.take(bits.bytes_read()?)?;
+    Some(())
+}
+
+/// Numbers of which so many are in one look.
+fn several<const COUNT: usize>(
+    table: &Table,
+    bits: &mut BitReader<'_>,
+    values: &mut [u64],
+) -> Option<()> {
+    for values in values.chunks_mut(COUNT) {
+        let mut word = bits.peek();
+        let mut read = 0;
+        for value in values {
+            let found = table.find(word)?;
+            let (extra, base) = CLASSES_OF[found.symbol()];
+            *value = base | (word >> found.len()) & ((1 << extra) - 1);
+            // The longest takes all that is seen.
+            word = word.wrapping_shr(found.whole_len());
+            read += found.whole_len();
+        }
+        bits.skip(read);
+    }
+    Some(())
+}
+
+/// Numbers that one look may not be enough for.
+fn each(table: &Table, bits: &mut BitReader<'_>, values: &mut [u64]) -> Option<()> {
+    for value in values {
+        let found = table.find(bits.peek())?;
+        bits.skip(found.len());
+        let (extra, base) = CLASSES_OF[found.symbol()];
+        *value = base | bits.take(extra);
+    }
     Some(())
 }
 

@@ -138,13 +138,42 @@ fn words(lens: &[u8]) -> Vec<u16> {
 
 /// All words at once, to read with.
 pub(super) struct Table {
-    /// By the next bits: symbol and length; a length of 0 where no word begins so.
-    entries: Vec<(u8, u8)>,
+    /// By the next bits.
+    entries: Vec<Entry>,
     mask: u64,
+    /// The longest word with what follows it, in bits.
+    pub(super) longest: u32,
+}
+
+/// A symbol, how long its word is, and how long with what follows it; 0 where no word begins so.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry(u32);
+
+impl Entry {
+    fn new(symbol: usize, len: u32, extra: u32) -> Self {
+        Entry(symbol as u32 | len << 8 | (len + extra) << 16)
+    }
+
+    pub(super) fn symbol(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+
+    pub(super) fn len(self) -> u32 {
+        self.0 >> 8 & 0xff
+    }
+
+    pub(super) fn whole_len(self) -> u32 {
+        self.0 >> 16
+    }
 }
 
 impl Table {
-    pub(super) fn read(bits: &mut BitReader<'_>, symbols_max: usize) -> Option<Self> {
+    /// Reads the head; `extra` says how many bits follow the word of a symbol.
+    pub(super) fn read(
+        bits: &mut BitReader<'_>,
+        symbols_max: usize,
+        extra: impl Fn(usize) -> u32,
+    ) -> Option<Self> {
         let count = bits.take(COUNT_BITS) as usize;
         if count > symbols_max {
             return None;
@@ -168,19 +197,25 @@ impl Table {
         if lens.len() != count || longest > LEN_MAX || room > 1 << LEN_MAX {
             return None;
         }
-        let mut entries = vec![(0, 0); 1 << longest];
+        let mut table = Table {
+            entries: vec![Entry::default(); 1 << longest],
+            mask: (1 << longest) - 1,
+            longest: 1,
+        };
         for (symbol, (word, len)) in words(&lens).into_iter().zip(&lens).enumerate() {
             if *len > 0 {
-                let places = entries.iter_mut().skip(usize::from(word)).step_by(1 << len);
-                places.for_each(|entry| *entry = (symbol as u8, *len));
+                let entry = Entry::new(symbol, u32::from(*len), extra(symbol));
+                table.longest = table.longest.max(entry.whole_len());
+                let places = table.entries.iter_mut().skip(usize::from(word)).step_by(1 << len);
+                places.for_each(|place| *place = entry);
             }
         }
-        Some(Table { entries, mask: (1 << longest) - 1 })
+        Some(table)
     }
 
-    /// The symbol whose word these bits begin with, and the word's length.
-    pub(super) fn find(&self, bits: u64) -> Option<(usize, u32)> {
-        let (symbol, len) = self.entries[(bits & self.mask) as usize];
-        (len > 0).then_some((usize::from(symbol), u32::from(len)))
+    /// The symbol whose word these bits begin with.
+    pub(super) fn find(&self, bits: u64) -> Option<Entry> {
+        let entry = self.entries[(bits & self.mask) as usize];
+        (entry.0 > 0).then_some(entry)
     }
 }
