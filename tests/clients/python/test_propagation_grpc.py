@@ -24,9 +24,9 @@ TABLES = {
 def test_t4_metadata_is_read_and_written_as_headers_are(relay, name):
     check, table, at_least = TABLES[name]
     checked = 0
-    for sentence, rows in table.items():
+    for rule, rows in table.items():
         for lines, expect in rows:
             if can_be_metadata(lines):
-                check(relay, sentence, lines, expect)
+                check(relay, rule, lines, expect)
                 checked += 1
     assert checked >= at_least

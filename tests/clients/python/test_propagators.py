@@ -2,7 +2,7 @@
 
 Both read the same headers, and must find the same trace, flags, members and entries. Where
 they differ, a function below says so: it changes what the official one gets or gives, and its
-text is the sentence that decides for the crate. What neither W3C nor the others say anything
+text is the rule that decides for the crate. What neither W3C nor the others say anything
 about is not compared.
 
 PROPAGATION_SEED and PROPAGATION_CASES choose other headers and more of them.
@@ -52,20 +52,19 @@ def extract(propagator, fields):
 
 
 def one_traceparent(fields):
-    """RFC 9110, 5.3: a sender MUST NOT generate multiple field lines with the same name unless
-    it is a list. The official one takes the first."""
+    """RFC 9110, 5.3: a field that is no list comes once. The official one takes the first."""
     if len(fields.get("traceparent", [])) > 1:
         del fields["traceparent"]
 
 
 def long_traceparent(fields):
-    """They should expect that headers may have larger size limits in the future. The official
-    one reads no more than 512 characters."""
+    """Later versions may be longer, without a limit. The official one reads no more than 512
+    characters."""
     fields["traceparent"] = [value[:512] for value in fields.get("traceparent", [])]
 
 
 def keys_of_level_2(fields):
-    """key = ( lcalpha / DIGIT ) 0*255 ( keychar ). The official one knows those of level 1."""
+    """Keys may be longer, and begin with a digit. The official one knows those of level 1."""
     names = {}
 
     def renamed(found):
@@ -79,14 +78,13 @@ def keys_of_level_2(fields):
 
 
 def known_flags(flags):
-    """The behavior of other flags is reserved for future use. Vendors MUST set those to zero."""
+    """Bits without a meaning yet leave as zeros. The official one hands them on."""
     return f"{flags & 3:02x}"
 
 
 def at_most_512(pairs):
-    """Vendors SHOULD propagate at least 512 characters. Entries larger than 128 characters long
-    SHOULD be removed first. Then entries SHOULD be removed starting from the end. The official
-    one propagates all."""
+    """512 characters go on; of a longer list members over 128 characters go first, then the last
+    ones. The official one hands on all."""
     pairs = list(pairs)
     while sum(len(key) + len(value) + 2 for key, value in pairs) > 513:
         long = [n for n, (key, value) in enumerate(pairs) if len(key) + len(value) + 1 > 128]
@@ -110,38 +108,37 @@ def official_span(lines):
 
 
 def all_fields(lines):
-    """Multiple baggage headers are allowed. Values can be combined in a single header. The
-    official one takes the first."""
+    """Several fields are one list. The official one takes the first."""
     return ",".join(carrier(lines).get("baggage", []))
 
 
 def plus_is_plus(text):
-    """Percent-encoding is defined in RFC3986, Section 2.1. The official one takes a plus for a
-    space, as in forms."""
+    """Percent-encoding is that of RFC 3986, 2.1. The official one takes a plus for a space, as in
+    forms."""
     return text.replace("+", "%2B")
 
 
 def keys_are_not_encoded(key):
-    """key = token. The official one takes it for percent-encoded."""
+    """Keys are tokens of HTTP. The official one takes them for percent-encoded."""
     return plus_is_plus(key.replace("%", "%25"))
 
 
 def properties_without_ows(found):
-    """Leading and trailing OWS is not considered to be a part of the property key or value. The
-    official one keeps it, and takes properties for a part of the value."""
+    """White space in properties is not part of them. The official one keeps it, and takes
+    properties for a part of the value."""
     key, value, properties = found.groups()
     return f"{key}={value}" + re.sub(r"[ \t]", "", properties)
 
 
 def strip(value):
-    """Leading and trailing OWS are not considered to be a part of the value. The official one
-    takes away decoded white space, too."""
+    """White space around a value is not part of it. The official one takes away decoded white
+    space, too."""
     return value.strip()
 
 
 def well_formed(text):
-    """If the baggage-string is not in the format, the behavior is undefined: for example, it MAY
-    remove an offending list-member. The members that are sound, and the keys of the others."""
+    """What becomes of malformed members is left open, so they are not compared: the members that
+    are sound, and the keys of the others."""
     sound, keys = [], set()
     for member in text.split(","):
         found = ENTRY.fullmatch(member.strip(OWS))
@@ -166,8 +163,8 @@ def official_baggage(lines):
 
 
 def within_limits(lines):
-    """A platform MUST propagate all list-members whenever there are 64 or less, of 8192 bytes or
-    less. The official one takes 180, but none larger than 4096 bytes."""
+    """Up to 64 entries and 8,192 bytes everything goes on. The official one takes 180, but none
+    larger than 4,096 bytes."""
     text = all_fields(lines)
     sizes = [len(member) for member in text.split(",")]
     # Encoding a plus makes what the official one gets longer.
@@ -382,31 +379,30 @@ B3 = re.compile(
 
 
 def whole_b3(fields):
-    """b3={TraceId}-{SpanId}-{SamplingState}-{ParentSpanId}, where the last two fields are
-    optional, of lower-hex characters; states are 1, 0, d. Of one that is not so, the official
-    one takes what it can, and then does not look at the multiple headers."""
+    """Trace, span, state and parent in small hexadecimal digits, of which the last two may be
+    missing. Of one that is not so, the official one takes what it can, and then does not look at
+    the multiple headers."""
     if not B3.fullmatch(fields.get("b3", [""])[0]):
         fields.pop("b3", None)
 
 
 def lower_hex(fields):
-    """TraceId is encoded as 32 or 16 lower-hex characters. The official one takes others."""
+    """Digits of ids are small. The official one takes capital ones, too."""
     ids = [fields.get(name, [""])[0] for name in ("x-b3-traceid", "x-b3-spanid")]
     if "".join(ids) != "".join(ids).lower():
         fields.pop("x-b3-traceid", None)
 
 
 def known_states(fields):
-    """An accept sampling decision is encoded as 1 and a deny as 0; a lenient implementation may
-    accept true or false. The official one takes all else for a deny."""
+    """A decision is 1 or 0, of old senders true or false. The official one takes all else for
+    0."""
     states = {"1", "0", "true", "false"}
     if fields.get("x-b3-sampled", ["1"])[0] not in states and not is_debug(fields):
         fields.pop("x-b3-traceid", None)
 
 
 def deferred(fields):
-    """Absent means defer the decision to the receiver of this header, which samples all. The
-    official one takes it for a deny."""
+    """Without a decision it is the receiver's, which samples all. The official one does not."""
     fields.setdefault("x-b3-sampled", ["1"])
 
 
@@ -425,21 +421,20 @@ def official_b3(lines):
 
 
 def numbers(fields):
-    """Base16 numbers: trace id, span id, and flags of one or two digits. The official one takes
-    what Python calls an integer."""
+    """Ids and flags are hexadecimal numbers. The official one takes what Python calls an
+    integer."""
     hexadecimal = r"[0-9a-fA-F]{1,32}:[0-9a-fA-F]{1,16}:[^:]*:[0-9a-fA-F]{1,2}"
     if not re.fullmatch(hexadecimal, fields["uber-trace-id"][0]):
         fields["uber-trace-id"] = [""]
 
 
 def url_encoded(fields):
-    """Values in HTTP headers are URL-encoded. The official one does not expect that of ids."""
+    """Values may be URL-encoded. The official one does not expect that of ids."""
     fields["uber-trace-id"] = [unquote(fields["uber-trace-id"][0])]
 
 
 def debug_is_sampled(fields):
-    """Debug asks the backend to try really hard not to drop this trace. The official one does
-    not sample it if the sampled flag is missing."""
+    """What is to be debugged is sampled. The official one wants the other flag, too."""
     ids, _, flags = fields["uber-trace-id"][0].rpartition(":")
     if ids and int(flags, 16) & 3:
         fields["uber-trace-id"] = [f"{ids}:1"]

@@ -24,7 +24,7 @@ pub(super) fn read_single(fields: &dyn Fields) -> Option<SpanContext> {
 
 /// `X-B3-TraceId`, `X-B3-SpanId`, `X-B3-Sampled`, `X-B3-Flags`
 pub(super) fn read_multi(fields: &dyn Fields) -> Option<SpanContext> {
-    // "When extracting state headers, the first value wins."
+    // Of fields that come twice the first counts.
     let trace_id = fields.first("x-b3-traceid")?;
     let span_id = fields.first("x-b3-spanid")?;
     let debug = fields.first("x-b3-flags") == Some("1");
