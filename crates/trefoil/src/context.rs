@@ -205,6 +205,8 @@ pub struct Context {
     pub span: Option<SpanContext>,
     /// What travels along.
     pub baggage: Baggage,
+    /// What a caller decided about a trace that it leaves to us to begin, as B3 allows.
+    pub(crate) decided: Option<bool>,
     /// How the trace is decided, if the span is one of this process.
     pub(crate) fate: Fate,
 }
@@ -220,7 +222,12 @@ impl Context {
     /// A context of these.
     #[must_use]
     pub fn new(span: Option<SpanContext>, baggage: Baggage) -> Context {
-        Context { span, baggage, fate: Fate::default() }
+        Context { span, baggage, decided: None, fate: Fate::default() }
+    }
+
+    /// Whether there is something for spans that begin a trace.
+    pub(crate) fn has_more_than_a_span(&self) -> bool {
+        !self.baggage.is_empty() || self.decided.is_some()
     }
 
     /// The current span of this thread and its baggage, or the attached context outside of

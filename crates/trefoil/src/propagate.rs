@@ -81,13 +81,10 @@ impl Propagators {
                 PropagatorName::Jaeger => jaeger::write_baggage(&context.baggage, &mut set),
                 _ => {}
             }
-            let Some(span) = &context.span else { continue };
-            match name {
-                PropagatorName::TraceContext => trace_context::write(span, &mut set),
-                PropagatorName::Jaeger => jaeger::write(span, &mut set),
-                PropagatorName::B3 => b3::write_single(span, &mut set),
-                PropagatorName::B3Multi => b3::write_multi(span, &mut set),
-                PropagatorName::Baggage => {}
+            match (&context.span, context.decided) {
+                (Some(span), _) => write_span(*name, span, &mut set),
+                (None, Some(sampled)) => write_decision(*name, sampled, &mut set),
+                (None, None) => {}
             }
         }
     }
@@ -107,7 +104,12 @@ impl Propagators {
             if context.span.is_none() {
                 context.span = read_span(*name, fields);
             }
+            if matches!(name, PropagatorName::B3 | PropagatorName::B3Multi) {
+                context.decided = context.decided.or_else(|| b3::read_decision(fields));
+            }
         }
+        // A span says itself whether it is sampled.
+        context.decided = context.decided.filter(|_| context.span.is_none());
         context
     }
 }
@@ -121,6 +123,26 @@ fn read_span(name: PropagatorName, fields: &dyn Fields) -> Option<SpanContext> {
             b3::read_single(fields).or_else(|| b3::read_multi(fields))
         }
         PropagatorName::Baggage => None,
+    }
+}
+
+fn write_span(name: PropagatorName, span: &SpanContext, set: &mut dyn FnMut(&str, &str)) {
+    match name {
+        PropagatorName::TraceContext => trace_context::write(span, set),
+        PropagatorName::Jaeger => jaeger::write(span, set),
+        PropagatorName::B3 => b3::write_single(span, set),
+        PropagatorName::B3Multi => b3::write_multi(span, set),
+        PropagatorName::Baggage => {}
+    }
+}
+
+/// Only B3 has a decision without a span.
+fn write_decision(name: PropagatorName, sampled: bool, set: &mut dyn FnMut(&str, &str)) {
+    let state = if sampled { "1" } else { "0" };
+    match name {
+        PropagatorName::B3 => set("b3", state),
+        PropagatorName::B3Multi => set("x-b3-sampled", state),
+        _ => {}
     }
 }
 

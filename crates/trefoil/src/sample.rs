@@ -27,6 +27,8 @@ pub(crate) struct Sampler {
 /// A local root as it begins.
 pub(crate) struct Start<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
+    /// What the caller decided, if it is no parent.
+    pub(crate) decided: Option<bool>,
     pub(crate) trace_id: TraceId,
     pub(crate) name: &'a str,
     pub(crate) now_ns: u64,
@@ -166,8 +168,11 @@ impl Node {
                     None => otherwise.decide(start),
                 }
             }
-            Node::ParentBased { root } => match start.parent {
-                Some(parent) if !parent.flags.is_deferred() => start.follow(parent),
+            Node::ParentBased { root } => match (start.parent, start.decided) {
+                (Some(parent), _) if !parent.flags.is_deferred() => start.follow(parent),
+                (None, Some(sampled)) => {
+                    Decision { sampled, threshold: None, reason: "parent", state: None }
+                }
                 _ => root.decide(start),
             },
             Node::Remote(remote) => Decision { reason: "remote", ..remote.decide(start) },

@@ -488,6 +488,7 @@ fn context(current: &Current, heritage: Option<&local::Heritage>) -> Context {
             remote: false,
         }),
         baggage: heritage.map(|heritage| heritage.baggage.clone()).unwrap_or_default(),
+        decided: None,
         fate: current.fate,
     }
 }

@@ -406,6 +406,17 @@ def deferred(fields):
     fields.setdefault("x-b3-sampled", ["1"])
 
 
+def decision_alone(lines):
+    """A decision may come without ids, for the trace that begins at the receiver. The official
+    one does not look at it. Whether that trace is sampled, where all others are."""
+    fields = carrier(lines)
+    if "b3" in fields:
+        return fields["b3"] != ["0"]
+    if is_debug(fields) or "x-b3-traceid" in fields or "x-b3-spanid" in fields:
+        return True
+    return fields.get("x-b3-sampled", ["1"])[0] not in ("0", "false")
+
+
 def is_debug(fields):
     return fields.get("x-b3-flags", [""])[0] == "1"
 
@@ -475,11 +486,37 @@ def test_other_formats_beside_the_official_propagators(name):
         span, expect = official(lines)
         found += span is not None
         if span is None:
-            assert left[0][16:] not in "".join(lines).lower() and left[1], again
+            assert left[0][16:] not in "".join(lines).lower(), again
+            assert left[1] == decision_alone(lines), again
         else:
             assert left == span, again
         assert entries == expect, again
     assert found > CASES / 6
+    relay.stop()
+
+
+@pytest.mark.parametrize("name", ["b3", "b3multi"])
+@pytest.mark.parametrize("sampler", ["always_on", "always_off"])
+def test_m3_a_decision_without_ids_is_followed(name, sampler):
+    relay = Relay(OTEL_PROPAGATORS=name, OTEL_TRACES_SAMPLER=f"parentbased_{sampler}")
+    own = sampler == "always_on"
+    cases = [
+        ("b3: 0", False),
+        ("b3: 1", True),
+        ("b3: d", True),
+        ("X-B3-Sampled: 0", False),
+        ("X-B3-Sampled: false", False),
+        ("X-B3-Sampled: 1", True),
+        ("X-B3-Flags: 1", True),
+        ("X-B3-Flags: 0", own),
+        ("b3: 2", own),
+        ("b3: ", own),
+        ("other: 0", own),
+    ]
+    for line, expect in cases:
+        (headers,) = relay.ask([line])
+        (_, sampled), _ = seen(extract(FORMATS[name][0](), headers.fields()))
+        assert sampled == expect, line
     relay.stop()
 
 

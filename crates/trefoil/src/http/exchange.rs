@@ -367,7 +367,7 @@ impl Trust {
                 }
                 span
             }
-            (Trust::Accept, called) if called || !inbound.baggage.is_empty() => {
+            (Trust::Accept, called) if called || inbound.has_more_than_a_span() => {
                 let _attached = inbound.attach();
                 begin(called)
             }

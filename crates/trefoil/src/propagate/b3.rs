@@ -39,6 +39,26 @@ pub(super) fn read_multi(fields: &dyn Fields) -> Option<SpanContext> {
     context(trace_id, span_id, flags)
 }
 
+/// `b3: {sampling state}`, or `X-B3-Sampled` and `X-B3-Flags` without ids: the decision about a
+/// trace that begins here.
+pub(super) fn read_decision(fields: &dyn Fields) -> Option<bool> {
+    if let Some(state) = fields.single("b3") {
+        return match text(state) {
+            "1" | "d" => Some(true),
+            "0" => Some(false),
+            _ => None,
+        };
+    }
+    let is_named = ["x-b3-traceid", "x-b3-spanid"].iter().any(|id| fields.first(id).is_some());
+    match fields.first("x-b3-sampled") {
+        _ if is_named => None,
+        _ if fields.first("x-b3-flags") == Some("1") => Some(true),
+        Some("1" | "true") => Some(true),
+        Some("0" | "false") => Some(false),
+        _ => None,
+    }
+}
+
 pub(super) fn write_single(span: &SpanContext, set: &mut dyn FnMut(&str, &str)) {
     let sampled = u8::from(span.flags.is_sampled());
     set("b3", &format!("{}-{}-{sampled}", span.trace_id, span.span_id));

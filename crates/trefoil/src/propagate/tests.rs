@@ -290,6 +290,28 @@ fn jaegers_header_in_all_forms_that_come() {
 }
 
 #[test]
+fn b3_decides_about_a_trace_that_it_does_not_name() {
+    let decided = |fields: &[(&str, &str)]| {
+        let get = |name: &str| fields.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        Propagators::new(&[PropagatorName::B3]).extract_with(get).decided
+    };
+    for (fields, expect) in [
+        (&[("b3", "0")][..], Some(false)),
+        (&[("b3", "1")], Some(true)),
+        (&[("b3", "d")], Some(true)),
+        (&[("b3", "2")], None),
+        (&[("x-b3-sampled", "0")], Some(false)),
+        (&[("x-b3-sampled", "true")], Some(true)),
+        (&[("x-b3-sampled", "0"), ("x-b3-flags", "1")], Some(true)),
+        (&[("x-b3-sampled", "0"), ("x-b3-traceid", "damaged")], None),
+        (&[("x-b3-sampled", "0"), ("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)], None),
+        (&[], None),
+    ] {
+        assert_eq!(decided(fields), expect, "{fields:?}");
+    }
+}
+
+#[test]
 fn b3_in_all_forms_that_come() {
     let sound = format!("{TRACE} {SPAN}");
     let short = format!("0000000000000000{SPAN} {SPAN}");

@@ -24,6 +24,7 @@ fn parent(flags: u8, state: &str, randomness: u64) -> SpanContext {
 fn decide(sampler: &Sampler, name: &str, parent: Option<&SpanContext>, random: u64) -> Decision {
     sampler.decide(&Start {
         parent,
+        decided: None,
         trace_id: parent.map_or(trace_id(random), |p| p.trace_id),
         name,
         now_ns: 1_000_000_000,

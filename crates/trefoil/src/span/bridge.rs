@@ -233,6 +233,7 @@ impl Spans {
             start_ns: builder.start_time.map_or_else(clock::now_ns, unix_ns),
             found: &mut found,
             heritage: parent.as_ref().and_then(|parent| parent.heritage.clone()),
+            decided: None,
         };
         let id = Local::with(&self.0, |local| {
             self.begin(parent.as_ref(), &mut new, &mut buffers, &mut local.places())

@@ -40,6 +40,8 @@ pub(super) struct Description<'a> {
     pub(super) found: &'a mut Found,
     /// What it is handed down.
     pub(super) heritage: Option<Arc<Heritage>>,
+    /// What was decided elsewhere about the trace that it begins.
+    pub(super) decided: Option<bool>,
 }
 
 /// OTLP's `SPAN_KIND_INTERNAL`.
@@ -60,12 +62,13 @@ impl Spans {
                 start_ns: if found.start_ns == 0 { clock::now_ns() } else { found.start_ns },
                 found: &mut found,
                 heritage: None,
+                decided: None,
             };
             self.with_parent_of(attributes, |parent| {
-                new.heritage = match parent {
-                    Some(parent) => parent.heritage.clone(),
-                    None => attached_baggage(),
-                };
+                match parent {
+                    Some(parent) => new.heritage = parent.heritage.clone(),
+                    None => new.take_attached(),
+                }
                 self.begin(parent, &mut new, buffers, places)
             })
         })
@@ -165,6 +168,7 @@ impl Spans {
                         Some(parent) => parent.heritage.clone(),
                         None => heritage(TraceState::default(), context.baggage.clone()),
                     },
+                    decided: context.decided,
                 };
                 let mut buffers = Buffers::default();
                 std::mem::swap(&mut buffers.body, &mut open.body);
@@ -208,10 +212,14 @@ impl Spans {
     }
 }
 
-/// Baggage without a span, for a span that begins a trace.
-fn attached_baggage() -> Option<Arc<Heritage>> {
-    let baggage = Context::with_attached(|context| context.baggage.clone())?;
-    heritage(TraceState::default(), baggage)
+impl Description<'_> {
+    /// What is attached without a span, for a span that begins a trace.
+    fn take_attached(&mut self) {
+        let attached = Context::with_attached(|context| (context.baggage.clone(), context.decided));
+        let Some((baggage, decided)) = attached else { return };
+        self.heritage = heritage(TraceState::default(), baggage);
+        self.decided = decided;
+    }
 }
 
 /// The span of a context as a parent.
@@ -277,7 +285,7 @@ impl Store {
         let Some(parent) = parent else {
             open.own.trace_id = traces.random.trace_id(new.start_ns);
             (open.parent_id, open.parent_key, open.remote_parent) = ([0; 8], 0, false);
-            if self.samples_all_new {
+            if self.samples_all_new && new.decided != Some(false) {
                 open.own.flags = TraceFlags(TraceFlags::RANDOM.0 | TraceFlags::SAMPLED.0);
                 open.own.fate = Fate::DIRECT;
                 return;
@@ -339,6 +347,7 @@ impl Store {
         };
         let start = Start {
             parent,
+            decided: new.decided,
             trace_id,
             name,
             now_ns: new.start_ns,
