@@ -236,6 +236,8 @@ fn read_rows(block: &PartLogs<'_>, question: &Question<'_>) -> Result<Option<Row
         None => count_all(block, question, &rows.block, &codes, &mut counts),
     }
     drop(codes);
+    // They are large, and only records that come one by one need them again.
+    rows.bodies = None;
     Ok(Some(Rows { rows, matching, counts, by_attributes }))
 }
 
@@ -270,12 +272,10 @@ fn hand_out_rows(
     let Rows { rows, matching, counts, by_attributes } = found;
     let part = block.part;
     let malformed = || part.file.corrupt("a log row is malformed");
-    let without_bodies = LogRows { bodies: None, ..rows.clone() };
     let mut singly = vec![false; counts.groups];
     for (code, example) in counts.examples.iter().enumerate() {
         let Some(row) = *example else { continue };
-        let mut ask =
-            || Ok(counter.group(&without_bodies.stored(part, row).ok_or_else(malformed)?));
+        let mut ask = || Ok(counter.group(&rows.stored(part, row).ok_or_else(malformed)?));
         let counted = match rows.block.group(row).filter(|_| !by_attributes) {
             Some(group) => names.of(part.file.info.id, group, ask)?,
             None => ask()?,
