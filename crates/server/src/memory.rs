@@ -56,9 +56,14 @@ const MARGIN: u64 = 16;
 pub(crate) fn watch(state: Arc<AppState>) -> Result<Ticker, String> {
     let limit = state.config.memory_bytes;
     let mut said = false;
+    let is_near = move || resident_bytes().is_some_and(|used| used > limit - limit / MARGIN);
     Ticker::start("memory", INTERVAL, move || {
-        let near = resident_bytes().is_some_and(|used| used > limit - limit / MARGIN);
-        if near && state.queries_now().0 > 0 && state.running.stop_largest(limit, YOUNG) {
+        if !is_near() || state.queries_now().0 == 0 {
+            return;
+        }
+        // What queries before have freed is no reason to stop one.
+        allocator::give_back();
+        if is_near() && state.running.stop_largest(limit, YOUNG) {
             state.counters.starved();
             if !said {
                 say!("trefoil: a query was stopped because all memory is taken (--memory)");
