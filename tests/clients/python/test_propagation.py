@@ -302,10 +302,15 @@ TRACESTATE = {
         for value in ("", " ", "1=2", "=", "1\t2", "\xe9", "1\x80", VALUE + "v", " " + VALUE)
     ]
     + [(state("a"), None), (state("=1"), None), (state("a =1"), None), (state("a"), None)],
-    "a key comes once; a list with something malformed may be left out": [
-        (state("a=1,a=2"), None),
-        (state("a=1", "a=1"), None),
-        (state("a=1,b=2,a=3"), None),
+    "a key comes once, the newer member first": [
+        (state("a=1,a=2"), "a=1"),
+        (state("a=1", "a=1"), "a=1"),
+        (state("a=1,b=2,a=3"), "a=1,b=2"),
+        (state("a=1,a=2", "b=3,a=4"), "a=1,b=3"),
+        (state(",".join(["a=1"] * 33)), None),
+    ],
+    "a list with something malformed may be left out": [
+        (state("a=1,a=2,a"), None),
         (state("a=1,b=2,C=3"), None),
         (state("C=3", "a=1"), None),
         (state("a=1;b=2,c=3,d"), None),

@@ -23,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from relay import Relay
 from server import wait_for
-from w3c import ENTRY, KEY, Left, members
+from w3c import ENTRY, KEY, MEMBER, STATE_MEMBERS_MAX, Left, members
 
 SEED = int(os.environ.get("PROPAGATION_SEED", "1"))
 CASES = int(os.environ.get("PROPAGATION_CASES", "3000"))
@@ -77,6 +77,18 @@ def keys_of_level_2(fields):
     return {new: old[:-1] for old, new in names.items()}
 
 
+def first_of_a_key(fields):
+    """A key comes once. Of one that does not the first member, the newer one, goes on. The
+    official one then leaves out the list."""
+    lists = [value.split(",") for value in fields.get("tracestate", [])]
+    found = [member.strip(OWS) for members in lists for member in members if member.strip(OWS)]
+    if len(found) <= STATE_MEMBERS_MAX and all(MEMBER.fullmatch(member) for member in found):
+        first = {}
+        for member in found:
+            first.setdefault(member.partition("=")[0], member)
+        fields["tracestate"] = [",".join(first.values())]
+
+
 def known_flags(flags):
     """Bits without a meaning yet leave as zeros. The official one hands them on."""
     return f"{flags & 3:02x}"
@@ -96,6 +108,7 @@ def official_span(lines):
     fields = carrier(lines)
     one_traceparent(fields)
     long_traceparent(fields)
+    first_of_a_key(fields)
     names = keys_of_level_2(fields)
     span, _ = extract(TraceContextTextMapPropagator(), fields)
     if span is None:

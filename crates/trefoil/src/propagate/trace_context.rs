@@ -59,21 +59,23 @@ fn parent(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     Some((trace_id, span_id, TraceFlags(TraceFlags(flags).known())))
 }
 
-/// The members of all `tracestate` fields. One that is malformed, or a key that stands twice,
-/// makes the whole worthless; the parent stays.
+/// The members of all `tracestate` fields. One that is malformed, or more of them than there may
+/// be, makes the whole worthless; the parent stays. Of a key that stands twice the first, which
+/// is the newer one, counts: others did nothing wrong.
 fn state(fields: &dyn Fields) -> TraceState {
     let mut members: Vec<&str> = Vec::new();
-    let (mut sound, mut bytes) = (true, 0);
+    let (mut sound, mut bytes, mut count) = (true, 0, 0);
     fields.each_member("tracestate", &mut |member| {
         bytes += member.len() + 1;
         sound = sound && bytes <= STATE_BYTES_READ_MAX;
         if !sound || member.is_empty() {
             return;
         }
-        sound = is_member(member)
-            && members.len() < TraceState::MEMBERS_MAX
-            && !members.iter().any(|other| key(other) == key(member));
-        members.push(member);
+        count += 1;
+        sound = is_member(member) && count <= TraceState::MEMBERS_MAX;
+        if !members.iter().any(|other| key(other) == key(member)) {
+            members.push(member);
+        }
     });
     if !sound {
         return TraceState::default();
