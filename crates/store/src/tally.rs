@@ -1,4 +1,5 @@
-//! The running account of one query: what it read, what it may still read, whether to stop.
+//! The running account of one query: what it read, what it may still read and by how many
+//! threads, whether to stop.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -258,7 +258,8 @@ fn extra(class: usize) -> u32 {
     CLASSES_OF[class].0
 }
 
-/// Of each class these bits and the least number, looked up: small and longer numbers come in no order that a processor could foresee.
+/// Of each class these bits and the least number, looked up: small and longer numbers come in no
+/// order that a processor could foresee.
 static CLASSES_OF: [(u32, u64); CLASS_COUNT] = {
     let mut all = [(0, 0); CLASS_COUNT];
     let mut class = 0;
