@@ -87,7 +87,7 @@ type Ahead<'s, 'e, O> = Items<'s, 'e, Option<Opened<O>>, Error>;
 
 fn one_by_one<O: Send>(runs: &mut Ahead<'_, '_, O>, emit: Emit<'_, O>) -> Result<()> {
     while let Some((_, opened)) = runs.next()? {
-        for (run, rows) in opened.iter().map(|opened| (&opened.run, &opened.rows)) {
+        for Opened { run, rows, .. } in opened.iter() {
             for &(_, row) in rows {
                 if emit(run, row)?.is_break() {
                     return Ok(());
