@@ -11,7 +11,7 @@ const ROOM: usize = 2;
 
 /// Makes the items numbered from 0 to `total` by calls of `make`, on this thread and on
 /// `threads` less one others, and hands them to `take` on this thread, in order, until it
-/// breaks. An item is made in what `spare` gives, of which there are few, used again and again.
+/// breaks, which is told. An item is made in what `spare` gives, of which there are few, used again and again.
 ///
 /// # Errors
 /// The first error of `make`, in the order of the items, or of `take`. A panic of `make` goes
@@ -22,15 +22,15 @@ pub fn in_order<T: Send, E: Send>(
     spare: &mut dyn FnMut() -> T,
     make: Make<'_, T, E>,
     take: Take<'_, T, E>,
-) -> Result<(), E> {
+) -> Result<ControlFlow<()>, E> {
     run(total, threads, spare, make, |items| {
         while let Some((at, mut item)) = items.next()? {
             if take(at, &mut item)?.is_break() {
-                break;
+                return Ok(ControlFlow::Break(()));
             }
             items.give_back(item);
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
 }
 
@@ -199,7 +199,7 @@ mod tests {
             taken.push(*item);
             Ok(if at == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
-        (taken, result)
+        (taken, result.map(drop))
     }
 
     #[test]

@@ -145,6 +145,7 @@ pub(crate) fn columns(
         }
         Ok(ControlFlow::Continue(()))
     })
+    .map(drop)
 }
 
 /// What a thread makes at a time.

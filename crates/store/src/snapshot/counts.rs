@@ -46,15 +46,12 @@ pub(super) fn count(
         *found = read_block(&blocks[at], question)?;
         Ok(())
     };
-    let mut stopped = false;
     let mut take = |at: usize, found: &mut Option<Found>| {
         let Some(found) = found.take() else { return Ok(ControlFlow::Continue(())) };
-        let flow = hand_out(&blocks[at], found, question, &mut names, counter)?;
-        stopped = flow.is_break();
-        Ok(flow)
+        hand_out(&blocks[at], found, question, &mut names, counter)
     };
-    ahead::in_order(blocks.len(), tally.threads(), &mut || None, &read, &mut take)?;
-    if stopped {
+    let threads = tally.threads();
+    if ahead::in_order(blocks.len(), threads, &mut || None, &read, &mut take)?.is_break() {
         return Ok(());
     }
     for head in snapshot.heads.iter().filter_map(|view| HeadLogs::new(view, scan, search)) {
